@@ -1,0 +1,176 @@
+//! fjall as a [`KvEngine`].
+
+use std::fmt;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable as _};
+use xs_core::kv::{KvBatch, KvEngine, KvOp, KvSnapshot, Space, Visit};
+use xs_core::{Capabilities, Create, Direction, Durability, Error, ErrorKind, Result};
+
+use crate::durable::Note;
+use crate::error::convert;
+use crate::factory::FjallSettings;
+
+/// A fjall database with one keyspace for frames and one for the index.
+///
+/// What each durability promises, by fjall's `PersistMode`
+/// (<https://docs.rs/fjall/3/fjall/enum.PersistMode.html>): `Sync` commits with `SyncData`, so the
+/// journal has been through `fdatasync` before anybody sees the batch; `Buffered` commits with
+/// `Buffer`, so the journal has been handed to the operating system. A batch is one checksummed
+/// entry of the journal, so it is there whole or not at all.
+pub struct FjallEngine {
+    database: Database,
+    frames: Keyspace,
+    index: Keyspace,
+    dir: PathBuf,
+    note: Note,
+    /// The number of the last applied batch.
+    applied: Mutex<u64>,
+}
+
+impl FjallEngine {
+    /// Opens the database in `dir`, which exists. Blocks. The caller holds the lock that makes it
+    /// the only owner.
+    pub fn open(dir: &Path, create: Create, settings: FjallSettings) -> Result<Self> {
+        let doing = |error| convert("opening", dir, error);
+        if create == Create::Never && !dir.join("version").exists() {
+            return Err(Error::new(ErrorKind::NotFound, format!("no fjall index is in {}", dir.display())));
+        }
+        let database = Database::builder(dir)
+            .cache_size(settings.cache_bytes)
+            .worker_threads(settings.worker_threads.max(1))
+            .open()
+            .map_err(doing)?;
+        let keyspace = |name| database.keyspace(name, KeyspaceCreateOptions::default).map_err(doing);
+        Ok(Self {
+            frames: keyspace("frames")?,
+            index: keyspace("index")?,
+            database,
+            dir: dir.to_owned(),
+            note: Note::open(&dir.join("durable"))?,
+            applied: Mutex::new(0),
+        })
+    }
+
+    fn keyspace(&self, space: Space) -> &Keyspace {
+        match space {
+            Space::Frames => &self.frames,
+            Space::Index => &self.index,
+        }
+    }
+}
+
+impl fmt::Debug for FjallEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FjallEngine").field("dir", &self.dir).finish_non_exhaustive()
+    }
+}
+
+impl KvEngine for FjallEngine {
+    type Snapshot = FjallSnapshot;
+
+    fn name(&self) -> &str {
+        "fjall"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default().persistent(true)
+    }
+
+    fn apply(&self, batch: KvBatch) -> Result<()> {
+        let mut applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
+        let mode = match batch.durability {
+            Durability::Sync => PersistMode::SyncData,
+            Durability::Buffered => PersistMode::Buffer,
+        };
+        let mut write = fjall::OwnedWriteBatch::with_capacity(self.database.clone(), batch.ops.len());
+        for op in batch.ops {
+            match op {
+                KvOp::Put { space, key, value } => write.insert(self.keyspace(space), key, value),
+                KvOp::Delete { space, key } => write.remove(self.keyspace(space), key),
+            }
+        }
+        write.durability(Some(mode)).commit().map_err(|error| convert("writing to", &self.dir, error))?;
+        *applied = batch.sequence;
+        if batch.durability == Durability::Sync {
+            self.note.write(batch.sequence);
+        }
+        Ok(())
+    }
+
+    fn snapshot(&self) -> Result<FjallSnapshot> {
+        Ok(FjallSnapshot {
+            snapshot: self.database.snapshot(),
+            frames: self.frames.clone(),
+            index: self.index.clone(),
+            dir: self.dir.clone(),
+        })
+    }
+
+    fn durable_sequence(&self) -> Result<Option<u64>> {
+        Ok(self.note.read())
+    }
+
+    fn sync(&self) -> Result<()> {
+        let applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
+        self.database.persist(PersistMode::SyncAll).map_err(|error| convert("closing", &self.dir, error))?;
+        if *applied > 0 {
+            self.note.write(*applied);
+        }
+        Ok(())
+    }
+}
+
+/// A view of a [`FjallEngine`] at one moment.
+pub struct FjallSnapshot {
+    snapshot: fjall::Snapshot,
+    frames: Keyspace,
+    index: Keyspace,
+    dir: PathBuf,
+}
+
+impl FjallSnapshot {
+    fn keyspace(&self, space: Space) -> &Keyspace {
+        match space {
+            Space::Frames => &self.frames,
+            Space::Index => &self.index,
+        }
+    }
+}
+
+impl fmt::Debug for FjallSnapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FjallSnapshot").field("dir", &self.dir).finish_non_exhaustive()
+    }
+}
+
+impl KvSnapshot for FjallSnapshot {
+    type Value = fjall::Slice;
+
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<fjall::Slice>> {
+        self.snapshot.get(self.keyspace(space), key).map_err(|error| convert("reading", &self.dir, error))
+    }
+
+    fn range(
+        &self,
+        space: Space,
+        first: &[u8],
+        last: &[u8],
+        direction: Direction,
+        visit: &mut Visit<'_>,
+    ) -> Result<()> {
+        let mut entries = self.snapshot.range(self.keyspace(space), first..=last);
+        while let Some(entry) = match direction {
+            Direction::Ascending => entries.next(),
+            Direction::Descending => entries.next_back(),
+        } {
+            let (key, value) = entry.into_inner().map_err(|error| convert("reading", &self.dir, error))?;
+            if visit(&key, &value)? == ControlFlow::Break(()) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}

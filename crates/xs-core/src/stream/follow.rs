@@ -1,0 +1,220 @@
+//! The way of a read through history, over the seam, into what is live, and back to history when
+//! it lags.
+
+use std::fmt;
+use std::ops::Bound;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::limits::PAGE_FRAMES;
+use super::open::Shared;
+use super::reader::{Follow, History, ReadOptions, is_expired};
+use super::window::Live;
+use crate::{Clock, Direction, Frame, FrameId, IdRange, Result, Topic, Ttl};
+
+/// The topic of the synthetic frame at the seam between history and live.
+pub const THRESHOLD_TOPIC: &str = "xs.threshold";
+/// The topic of the synthetic frames of a heartbeat.
+pub const PULSE_TOPIC: &str = "xs.pulse";
+
+/// What a read gives.
+#[derive(Debug)]
+pub(super) enum Item {
+    Stored(Frame),
+    /// Made by the reader: not stored, not filtered, not counted.
+    Synthetic(Frame),
+}
+
+/// Where a read is.
+pub(super) struct Cursor {
+    shared: Arc<Shared>,
+    options: ReadOptions,
+    phase: Phase,
+    /// Everything up to this id has been looked at.
+    seen: FrameId,
+    /// The next frame in the live window.
+    window: u64,
+    changed: watch::Receiver<Option<u64>>,
+    /// Synthetic frames given since `seen` last moved.
+    synthetic: u32,
+    heartbeat: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Nothing read yet; history ends here.
+    Start(FrameId),
+    History(History),
+    /// Between history and live.
+    Seam,
+    Live,
+    /// The live window was left: the store is read up to where it starts.
+    Behind(History),
+    End,
+}
+
+impl Cursor {
+    /// Takes a place in the live window and the tail at one moment: every frame up to the tail is
+    /// stored, every later one comes through the window.
+    pub(super) fn new(shared: Arc<Shared>, options: ReadOptions) -> Self {
+        let changed = shared.window.subscribe();
+        let (tail, window) = shared.window.position();
+        // What was asked to be skipped stays skipped when it is yet to be appended.
+        let seen = match options.start() {
+            Bound::Unbounded => tail,
+            Bound::Excluded(after) => tail.max(after),
+            Bound::Included(from) => tail.max(FrameId::from_u128(from.to_u128().saturating_sub(1))),
+        };
+        Self { shared, options, phase: Phase::Start(tail), seen, window, changed, synthetic: 0, heartbeat: None }
+    }
+
+    /// The next items, which may be none; `None` at the end.
+    pub(super) async fn step(mut self: Box<Self>) -> (Box<Self>, Result<Option<Vec<Item>>>) {
+        let result = self.advance().await;
+        (self, result)
+    }
+
+    async fn advance(&mut self) -> Result<Option<Vec<Item>>> {
+        loop {
+            match &mut self.phase {
+                Phase::Start(tail) => {
+                    let tail = *tail;
+                    self.phase = self.start(tail).await?;
+                }
+                Phase::History(history) => match history.next_page().await? {
+                    Some(page) => return Ok(Some(page.into_iter().map(Item::Stored).collect())),
+                    None if self.options.follow == Follow::Off => self.phase = Phase::End,
+                    None => self.phase = Phase::Seam,
+                },
+                Phase::Seam => {
+                    self.phase = Phase::Live;
+                    if self.options.threshold {
+                        return Ok(Some(vec![self.synthetic(THRESHOLD_TOPIC)?]));
+                    }
+                }
+                Phase::Live => {
+                    if let Some(items) = self.live().await? {
+                        return Ok(Some(items));
+                    }
+                }
+                Phase::Behind(history) => match history.next_page().await? {
+                    Some(page) => return Ok(Some(page.into_iter().map(Item::Stored).collect())),
+                    None => self.phase = Phase::Live,
+                },
+                Phase::End => return Ok(None),
+            }
+        }
+    }
+
+    async fn start(&mut self, tail: FrameId) -> Result<Phase> {
+        if let Follow::Pulse(period) = self.options.follow {
+            self.heartbeat = Some(beat(&self.shared, period));
+        }
+        if self.options.new {
+            return Ok(if self.options.follow == Follow::Off { Phase::End } else { Phase::Live });
+        }
+        let mut range = IdRange { start: self.options.start(), end: Bound::Included(tail) };
+        if let Some(n) = self.options.last {
+            match self.newest(n, range).await? {
+                Some(oldest) => range.start = Bound::Included(oldest),
+                None => range.end = Bound::Excluded(FrameId::MIN),
+            }
+        }
+        Ok(Phase::History(self.history(range, Direction::Ascending)))
+    }
+
+    fn history(&self, range: IdRange, direction: Direction) -> History {
+        let history = History::new(&self.shared.store, &self.options.filter, range, direction);
+        match self.options.limit.and_then(|limit| usize::try_from(limit).ok()) {
+            Some(limit) => history.pages_of(limit.clamp(1, PAGE_FRAMES)),
+            None => history,
+        }
+    }
+
+    /// The id of the oldest of the newest `n` frames in `range`. Only ids are kept, so that a large
+    /// `n` costs no memory.
+    async fn newest(&mut self, n: u64, range: IdRange) -> Result<Option<FrameId>> {
+        let mut oldest = None;
+        let mut left = n;
+        let page_frames = usize::try_from(n).unwrap_or(PAGE_FRAMES).clamp(1, PAGE_FRAMES);
+        let mut history =
+            History::new(&self.shared.store, &self.options.filter, range, Direction::Descending).pages_of(page_frames);
+        while left > 0 {
+            let Some(page) = history.next_page().await? else { break };
+            for frame in page.iter().filter(|frame| !is_expired(frame, &self.shared)) {
+                if left > 0 {
+                    left -= 1;
+                    oldest = Some(frame.id);
+                }
+            }
+        }
+        Ok(oldest)
+    }
+
+    /// What the window has, or a heartbeat; `None` when the phase has changed.
+    async fn live(&mut self) -> Result<Option<Vec<Item>>> {
+        // Marked before looking, so that nothing published in between is waited for.
+        let open = self.changed.borrow_and_update().is_some();
+        match self.shared.window.read(&mut self.window, &self.options.filter, self.seen) {
+            Live::Frames(frames, looked_at) => {
+                (self.seen, self.synthetic) = (looked_at, 0);
+                let items: Vec<_> = frames.iter().map(|frame| Item::Stored(Frame::clone(frame))).collect();
+                return Ok((!items.is_empty()).then_some(items));
+            }
+            Live::Lagged(oldest) => {
+                let range = IdRange { start: Bound::Excluded(self.seen), end: Bound::Excluded(oldest) };
+                self.phase = Phase::Behind(self.history(range, Direction::Ascending));
+                self.seen = self.seen.max(FrameId::from_u128(oldest.to_u128().saturating_sub(1)));
+                self.synthetic = 0;
+                return Ok(None);
+            }
+            Live::CaughtUp if !open => {
+                self.phase = Phase::End;
+                return Ok(None);
+            }
+            Live::CaughtUp => {}
+        }
+        let Some(heartbeat) = &mut self.heartbeat else {
+            // An error means that the window is gone, which the next look finds closed.
+            let _ = self.changed.changed().await;
+            return Ok(None);
+        };
+        tokio::select! {
+            _ = self.changed.changed() => Ok(None),
+            () = heartbeat => {
+                if let Follow::Pulse(period) = self.options.follow {
+                    self.heartbeat = Some(beat(&self.shared, period));
+                }
+                Ok(Some(vec![self.synthetic(PULSE_TOPIC)?]))
+            }
+        }
+    }
+
+    /// A synthetic frame whose id lies between what was looked at and what comes next.
+    fn synthetic(&mut self, topic: &str) -> Result<Item> {
+        self.synthetic = self.synthetic.saturating_add(1);
+        let id = self.seen.synthetic(self.synthetic);
+        Ok(Item::Synthetic(Frame {
+            id,
+            topic: Topic::parse(topic)?,
+            hash: None,
+            meta: None,
+            ttl: Some(Ttl::Ephemeral),
+        }))
+    }
+}
+
+fn beat(shared: &Shared, period: std::time::Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    let clock: Arc<dyn Clock> = Arc::clone(&shared.clock);
+    // A period of nothing would spin.
+    let ms = u64::try_from(period.as_millis()).unwrap_or(u64::MAX).max(1);
+    Box::pin(async move { clock.sleep(ms).await })
+}
+
+impl fmt::Debug for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cursor").field("phase", &self.phase).field("seen", &self.seen).finish_non_exhaustive()
+    }
+}

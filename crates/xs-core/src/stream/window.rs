@@ -1,0 +1,153 @@
+//! The live window: the newest frames, shared by all followers and bounded in frames and bytes.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use super::limits::{LIVE_FRAMES, WINDOW_BYTES_MAX, WINDOW_FRAMES_MAX};
+use crate::{Filter, Frame, FrameId};
+
+/// The frames that were appended last, in order. A follower has a cursor into it; nothing waits
+/// for a follower.
+#[derive(Debug)]
+pub(super) struct Window {
+    inner: Mutex<Inner>,
+    /// The cursor after the newest frame; `None` once no frame will follow.
+    next: watch::Sender<Option<u64>>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    frames: VecDeque<Arc<Frame>>,
+    /// The cursor of the first frame.
+    first: u64,
+    bytes: usize,
+    /// The greatest stored id: what a reader may show.
+    tail: FrameId,
+    max_frames: usize,
+}
+
+/// What a follower finds at its cursor.
+#[derive(Debug)]
+pub(super) enum Live {
+    /// Matching frames, which may be none, and the id up to which everything has been looked at.
+    Frames(Vec<Arc<Frame>>, FrameId),
+    /// Nothing yet.
+    CaughtUp,
+    /// The cursor has left the window: what lies before this id is to be read from the store.
+    Lagged(FrameId),
+}
+
+impl Window {
+    pub(super) fn new(tail: FrameId, max_frames: usize) -> Self {
+        let max_frames = max_frames.clamp(1, WINDOW_FRAMES_MAX);
+        let inner = Inner { frames: VecDeque::new(), first: 0, bytes: 0, tail, max_frames };
+        Self { inner: Mutex::new(inner), next: watch::Sender::new(Some(0)) }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Shows committed frames to followers, and the tail to readers.
+    pub(super) fn publish(&self, frames: impl IntoIterator<Item = Arc<Frame>>, tail: FrameId) {
+        let mut inner = self.inner();
+        inner.tail = inner.tail.max(tail);
+        for frame in frames {
+            inner.bytes += frame.weight();
+            inner.frames.push_back(frame);
+        }
+        while inner.frames.len() > inner.max_frames || inner.bytes > WINDOW_BYTES_MAX {
+            let Some(oldest) = inner.frames.pop_front() else { break };
+            inner.bytes -= oldest.weight();
+            inner.first += 1;
+        }
+        let next = inner.first + inner.frames.len() as u64;
+        drop(inner);
+        self.next.send_if_modified(|current| match current {
+            Some(current) if *current != next => {
+                *current = next;
+                true
+            }
+            _ => false,
+        });
+    }
+
+    /// Says that no frame will follow.
+    pub(super) fn close(&self) {
+        self.next.send_replace(None);
+    }
+
+    /// The tail, and the cursor of the first frame after it, at one moment.
+    pub(super) fn position(&self) -> (FrameId, u64) {
+        let inner = self.inner();
+        (inner.tail, inner.first + inner.frames.len() as u64)
+    }
+
+    /// Tells when there is more, or when there never will be.
+    pub(super) fn subscribe(&self) -> watch::Receiver<Option<u64>> {
+        self.next.subscribe()
+    }
+
+    /// The next matching frames with ids beyond `seen`. Moves `cursor` past what was looked at, or
+    /// into the window when it had left it.
+    pub(super) fn read(&self, cursor: &mut u64, filter: &Filter, seen: FrameId) -> Live {
+        let inner = self.inner();
+        let Some(skip) = cursor.checked_sub(inner.first) else {
+            *cursor = inner.first;
+            // A cursor can only leave a window that holds frames.
+            return inner.frames.front().map_or(Live::CaughtUp, |oldest| Live::Lagged(oldest.id));
+        };
+        let skip = usize::try_from(skip).unwrap_or(usize::MAX).min(inner.frames.len());
+        let mut found = Vec::new();
+        let mut looked_at = seen;
+        for frame in inner.frames.range(skip..) {
+            if found.len() == LIVE_FRAMES {
+                break;
+            }
+            *cursor += 1;
+            looked_at = looked_at.max(frame.id);
+            if frame.id > seen && filter.matches(&frame.topic) {
+                found.push(Arc::clone(frame));
+            }
+        }
+        match looked_at == seen && found.is_empty() {
+            true => Live::CaughtUp,
+            false => Live::Frames(found, looked_at),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frames(ids: std::ops::Range<u128>, meta: usize) -> Vec<Arc<Frame>> {
+        let new = Frame::topic("a").unwrap().meta("x".repeat(meta).into());
+        ids.map(|id| Arc::new(new.clone().with_id(FrameId::from_u128(id << 32)))).collect()
+    }
+
+    #[test]
+    fn it_is_bounded_in_frames_and_in_bytes() {
+        let window = Window::new(FrameId::MIN, WINDOW_FRAMES_MAX);
+        window.publish(frames(1..20_000, 0), FrameId::MAX);
+        assert_eq!(window.inner().frames.len(), WINDOW_FRAMES_MAX);
+        window.publish(frames(20_000..20_100, 1024 * 1024), FrameId::MAX);
+        assert!(window.inner().bytes <= WINDOW_BYTES_MAX);
+        let sum: usize = window.inner().frames.iter().map(|frame| frame.weight()).sum();
+        assert_eq!(window.inner().bytes, sum);
+    }
+
+    #[test]
+    fn a_cursor_that_left_it_is_told_where_it_starts() {
+        let window = Window::new(FrameId::MIN, 4);
+        let (_, mut cursor) = window.position();
+        window.publish(frames(1..11, 0), FrameId::MAX);
+        let Live::Lagged(oldest) = window.read(&mut cursor, &Filter::all(), FrameId::MIN) else { panic!() };
+        assert_eq!(oldest.to_u128() >> 32, 7);
+        let Live::Frames(found, seen) = window.read(&mut cursor, &Filter::all(), FrameId::MIN) else { panic!() };
+        assert_eq!((found.len(), seen.to_u128() >> 32), (4, 10));
+        assert!(matches!(window.read(&mut cursor, &Filter::all(), seen), Live::CaughtUp));
+    }
+}

@@ -1,0 +1,372 @@
+//! The sequencer: one task that owns the write side of a stream.
+//!
+//! It takes the requests that wait, checks conditions, gives out ids, adds what TTLs remove, commits
+//! one batch, hands it to live readers and answers the callers. While a commit is under way the
+//! next group gathers in the queue, so appends share a sync as soon as there are many (E11), and
+//! none waits for a timer when there are few.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+use super::limits::{GROUP_FRAMES_MAX, IMPORT_AHEAD_MS, QUEUE_REQUESTS_MAX};
+use super::open::Shared;
+use super::retention::{self, Kept};
+use super::{Expect, reader};
+use crate::{
+    Batch, Durability, Error, ErrorKind, ExpectFailed, Filter, Frame, FrameId, IdSource, NewFrame, Result, Topic, Ttl,
+};
+
+/// What a caller wants appended, atomically.
+#[derive(Debug)]
+pub(super) struct Append {
+    pub(super) frames: Vec<NewFrame>,
+    pub(super) expect: Vec<(Topic, Expect)>,
+    pub(super) durability: Durability,
+    pub(super) reply: oneshot::Sender<Result<Vec<Arc<Frame>>>>,
+    /// Its share of the queue's bytes, given back when it is answered.
+    pub(super) _permit: OwnedSemaphorePermit,
+}
+
+/// What a caller wants stored as it is, atomically.
+#[derive(Debug)]
+pub(super) struct Import {
+    pub(super) frames: Vec<Frame>,
+    pub(super) reply: oneshot::Sender<Result<()>>,
+    pub(super) _permit: OwnedSemaphorePermit,
+}
+
+/// What waits for the sequencer.
+#[derive(Debug)]
+pub(super) enum Request {
+    Append(Append),
+    Import(Import),
+    Remove { ids: Vec<FrameId>, reply: oneshot::Sender<Result<()>> },
+    Close,
+}
+
+/// A group of appends on its way to one commit.
+#[derive(Debug, Default)]
+struct Group {
+    /// In the order of their ids.
+    frames: Vec<Pending>,
+    remove: Vec<FrameId>,
+    /// Topics with more frames than one batch removes: everything before the id goes.
+    cut: Vec<(Topic, FrameId)>,
+    durability: Option<Durability>,
+    answers: Vec<(oneshot::Sender<Result<Vec<Arc<Frame>>>>, Result<Vec<Arc<Frame>>>)>,
+    /// Held until the answers are out, so that what is being committed counts too.
+    permits: Vec<OwnedSemaphorePermit>,
+}
+
+#[derive(Debug)]
+struct Pending {
+    frame: Arc<Frame>,
+    /// Not, when it is ephemeral or a later frame of its group pushes it out.
+    store: bool,
+}
+
+/// The write side of a stream.
+#[derive(Debug)]
+pub(super) struct Sequencer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) queue: mpsc::Receiver<Request>,
+    pub(super) ids: Box<dyn IdSource>,
+    /// The greatest id given out or imported.
+    pub(super) last_id: FrameId,
+    pub(super) kept: Kept,
+    /// Why writes are refused, once a commit has failed.
+    pub(super) failed: Option<String>,
+    pub(super) done: watch::Sender<Option<Result<(), Arc<Error>>>>,
+    /// Housekeeping: it ends with the sequencer.
+    pub(super) tasks: JoinSet<()>,
+}
+
+impl Sequencer {
+    /// Serves until the last handle is dropped or the stream is closed, then closes its parts.
+    pub(super) async fn run(mut self) {
+        let mut waiting = VecDeque::new();
+        let mut buffer = Vec::new();
+        loop {
+            if waiting.is_empty() {
+                if self.queue.recv_many(&mut buffer, QUEUE_REQUESTS_MAX).await == 0 {
+                    break;
+                }
+                waiting.extend(buffer.drain(..));
+            }
+            match waiting.pop_front() {
+                None => continue,
+                Some(Request::Close) => break,
+                Some(Request::Import(import)) => {
+                    let result = self.import(import.frames).await;
+                    let _ = import.reply.send(result);
+                }
+                Some(Request::Remove { ids, reply }) => {
+                    let result = self.remove(ids).await;
+                    let _ = reply.send(result);
+                }
+                Some(Request::Append(first)) => self.append_group(first, &mut waiting).await,
+            }
+            // Lets those just answered queue what they append next before the next group is taken.
+            tokio::task::yield_now().await;
+            while waiting.len() < QUEUE_REQUESTS_MAX {
+                match self.queue.try_recv() {
+                    Ok(request) => waiting.push_back(request),
+                    Err(_) => break,
+                }
+            }
+        }
+        // Dropping what still waits answers it with `Closed`.
+        self.queue.close();
+        drop(waiting);
+        self.shutdown().await;
+    }
+
+    async fn shutdown(mut self) {
+        self.tasks.shutdown().await;
+        self.shared.window.close();
+        let (store, cas) = (self.shared.store.close().await, self.shared.cas.close().await);
+        let result = store.and(cas);
+        if let Err(error) = &result {
+            tracing::error!(%error, "closing the stream failed");
+        }
+        self.done.send_replace(Some(result.map_err(Arc::new)));
+    }
+
+    fn check_writable(&self) -> Result<()> {
+        match &self.failed {
+            None => Ok(()),
+            Some(reason) => Err(Error::new(
+                ErrorKind::Closed,
+                format!("a commit failed ({reason}), so what is stored is uncertain: open the stream again"),
+            )),
+        }
+    }
+
+    /// Takes appends from the front of what waits, commits them together, and answers them.
+    async fn append_group(&mut self, first: Append, waiting: &mut VecDeque<Request>) {
+        let mut group = Group::default();
+        let mut next = Some(first);
+        while let Some(append) = next.take() {
+            let Append { frames, expect, durability, reply, _permit: permit } = append;
+            group.permits.push(permit);
+            let result = match self.check_writable() {
+                Ok(()) => self.prepare(&mut group, frames, &expect).await,
+                Err(error) => Err(error),
+            };
+            if result.is_ok() {
+                group.durability = group.durability.max(Some(durability));
+            }
+            group.answers.push((reply, result));
+            if group.frames.len() < GROUP_FRAMES_MAX {
+                next = match waiting.pop_front() {
+                    Some(Request::Append(append)) => Some(append),
+                    Some(other) => {
+                        waiting.push_front(other);
+                        None
+                    }
+                    None => None,
+                };
+            }
+        }
+        let Group { frames, remove, cut, durability, answers, permits } = group;
+        let result = self.commit_group(frames, remove, cut, durability.unwrap_or_default()).await;
+        for (reply, prepared) in answers {
+            // A caller that has gone away is no reason to stop.
+            let _ = reply.send(match &result {
+                Ok(()) => prepared,
+                // Whoever lost to a frame of this group lost to one that does not exist.
+                Err(error) => Err(error.duplicate()),
+            });
+        }
+        drop(permits);
+    }
+
+    /// Checks one append and adds its frames to the group, or leaves the group as it was.
+    async fn prepare(
+        &mut self,
+        group: &mut Group,
+        frames: Vec<NewFrame>,
+        expect: &[(Topic, Expect)],
+    ) -> Result<Vec<Arc<Frame>>> {
+        let now_ms = self.shared.clock.now_ms();
+        for (topic, expect) in expect {
+            let actual = self.last_of(group, topic, now_ms).await?;
+            let expected = match expect {
+                Expect::Empty => None,
+                Expect::Last(id) => Some(*id),
+            };
+            if actual != expected {
+                return Err(ExpectFailed { topic: topic.clone(), actual }.into());
+            }
+        }
+        // What can fail comes first: ids, and what is stored of topics that are to be cut.
+        let mut last_id = self.last_id;
+        let mut ids = Vec::with_capacity(frames.len());
+        for _ in &frames {
+            last_id = self.ids.next(now_ms, last_id)?;
+            ids.push(last_id);
+        }
+        for frame in &frames {
+            if let (Some(Ttl::Last(n)), false) = (frame.ttl, self.kept.holds(&frame.topic)) {
+                let (mut ids, more) = retention::newest(&*self.shared.store, &frame.topic, n.get(), now_ms).await?;
+                if let (true, Some((oldest, _))) = (more, ids.front()) {
+                    group.cut.push((frame.topic.clone(), *oldest));
+                }
+                let pending = group.frames.iter().filter(|pending| pending.store && pending.frame.topic == frame.topic);
+                ids.extend(pending.map(|pending| (pending.frame.id, pending.frame.expires_at_ms())));
+                self.kept.remember(&frame.topic, ids);
+            }
+        }
+        self.last_id = last_id;
+        let mut appended = Vec::with_capacity(frames.len());
+        for (new, id) in frames.into_iter().zip(ids) {
+            let frame = Arc::new(new.with_id(id));
+            appended.push(Arc::clone(&frame));
+            let store = frame.ttl != Some(Ttl::Ephemeral);
+            group.frames.push(Pending { frame: Arc::clone(&frame), store });
+            if store {
+                self.kept.push(&frame);
+            }
+            if let Some(Ttl::Last(n)) = frame.ttl {
+                for gone in self.kept.cut(&frame.topic, n.get(), now_ms) {
+                    match group.frames.binary_search_by_key(&gone, |pending| pending.frame.id) {
+                        Ok(at) => group.frames.iter_mut().skip(at).take(1).for_each(|pending| pending.store = false),
+                        Err(_) => group.remove.push(gone),
+                    }
+                }
+            }
+        }
+        Ok(appended)
+    }
+
+    /// The id of the newest frame of a topic, that of this group included.
+    async fn last_of(&self, group: &Group, topic: &Topic, now_ms: u64) -> Result<Option<FrameId>> {
+        let pending = group.frames.iter().rev().map(|pending| (pending.store, &pending.frame));
+        let newest = pending
+            .filter(|(store, frame)| *store && frame.topic == *topic && !frame.is_expired(now_ms))
+            .map(|(_, frame)| frame.id)
+            .next();
+        match newest {
+            Some(id) => Ok(Some(id)),
+            // A frame is only removed by its group when a newer one of its topic is in it.
+            None => Ok(reader::last(&self.shared, &Filter::from(topic.clone())).await?.map(|frame| frame.id)),
+        }
+    }
+
+    async fn commit_group(
+        &mut self,
+        frames: Vec<Pending>,
+        remove: Vec<FrameId>,
+        cut: Vec<(Topic, FrameId)>,
+        durability: Durability,
+    ) -> Result<()> {
+        if frames.is_empty() {
+            return Ok(());
+        }
+        let insert: Vec<_> = frames.iter().filter(|frame| frame.store).map(|frame| Arc::clone(&frame.frame)).collect();
+        let tail = insert.last().map_or(FrameId::MIN, |frame| frame.id);
+        let soonest = insert.iter().filter_map(|frame| frame.expires_at_ms()).min();
+        self.commit(Batch { insert, remove, durability }).await?;
+        self.shared.window.publish(frames.into_iter().map(|pending| pending.frame), tail);
+        self.shared.expiry.stored(soonest);
+        for (topic, oldest) in cut {
+            self.cut(&topic, oldest, durability).await?;
+        }
+        self.kept.shrink();
+        Ok(())
+    }
+
+    /// Removes all of a topic before `oldest`, in steps.
+    async fn cut(&mut self, topic: &Topic, oldest: FrameId, durability: Durability) -> Result<()> {
+        loop {
+            let remove = retention::older(&*self.shared.store, topic, oldest).await?;
+            if remove.is_empty() {
+                return Ok(());
+            }
+            self.commit(Batch { insert: Vec::new(), remove, durability }).await?;
+        }
+    }
+
+    /// Commits; on failure refuses all later writes, unless the store said that the batch was wrong.
+    async fn commit(&mut self, batch: Batch) -> Result<()> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let result = self.shared.store.commit(batch).await;
+        if let Err(error) = &result {
+            self.kept.clear();
+            use ErrorKind::{Conflict, InvalidInput, NotFound, Unsupported};
+            if !matches!(error.kind(), InvalidInput | Conflict | NotFound | Unsupported) {
+                tracing::error!(%error, "a commit failed; the stream refuses writes until it is opened again");
+                self.failed = Some(error.to_string());
+            }
+        }
+        result
+    }
+
+    /// Removes those of `ids` that can be, and reports the first that cannot.
+    async fn remove(&mut self, ids: Vec<FrameId>) -> Result<()> {
+        self.check_writable()?;
+        let mut remove = Vec::with_capacity(ids.len());
+        let mut refused = None;
+        for id in ids {
+            // Read first: a damaged frame must not fail a commit that others are in.
+            match self.shared.store.get(id).await {
+                Ok(Some(frame)) => {
+                    self.kept.forget(&frame.topic);
+                    remove.push(id);
+                }
+                Ok(None) => {}
+                Err(error) => refused = refused.or(Some(error)),
+            }
+        }
+        let durability = self.shared.settings.durability;
+        self.commit(Batch { insert: Vec::new(), remove, durability }).await?;
+        refused.map_or(Ok(()), Err)
+    }
+
+    async fn import(&mut self, mut frames: Vec<Frame>) -> Result<()> {
+        self.check_writable()?;
+        let horizon_ms = self.shared.clock.now_ms().saturating_add(IMPORT_AHEAD_MS);
+        frames.sort_by_key(|frame| frame.id);
+        let mut insert: Vec<Arc<Frame>> = Vec::with_capacity(frames.len());
+        for frame in frames {
+            if frame.id.timestamp_ms() > horizon_ms {
+                return Err(Error::invalid(format!(
+                    "id {} is more than a day ahead of the clock, and every later id would have to exceed it",
+                    frame.id
+                )));
+            }
+            if frame.ttl == Some(Ttl::Ephemeral) {
+                return Err(Error::invalid(format!("frame {} is ephemeral, and such are never stored", frame.id)));
+            }
+            let same_id = match insert.last() {
+                Some(last) if last.id == frame.id => Some(Frame::clone(last)),
+                _ => self.shared.store.get(frame.id).await?,
+            };
+            match same_id {
+                None => insert.push(Arc::new(frame)),
+                Some(stored) if stored == frame => {}
+                Some(_) => {
+                    return Err(Error::new(
+                        ErrorKind::Conflict,
+                        format!("another frame with id {} is stored already", frame.id),
+                    ));
+                }
+            }
+        }
+        let Some(newest) = insert.last().map(|frame| frame.id) else { return Ok(()) };
+        let topics: Vec<Topic> = insert.iter().map(|frame| frame.topic.clone()).collect();
+        let soonest = insert.iter().filter_map(|frame| frame.expires_at_ms()).min();
+        let durability = self.shared.settings.durability;
+        self.commit(Batch { insert, remove: Vec::new(), durability }).await?;
+        self.last_id = self.last_id.max(newest);
+        topics.iter().for_each(|topic| self.kept.forget(topic));
+        self.shared.window.publish([], newest);
+        self.shared.expiry.stored(soonest);
+        Ok(())
+    }
+}
