@@ -1,0 +1,137 @@
+//! `xs.toml`: what a store was made with, so that reopening it needs only its path.
+//!
+//! ```toml
+//! format = 1
+//! index = "fjall"
+//! cas = "fs"
+//! ```
+
+use std::fs::{self, File};
+use std::io::{ErrorKind as Io, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use xs_core::{Error, ErrorKind, Result};
+
+/// The newest layout of a store directory that this build knows.
+const FORMAT: u32 = 1;
+const NAME: &str = "xs.toml";
+/// The manifest of a store that is being made. Nothing was stored while it has this name.
+const UNFINISHED: &str = "xs.toml.new";
+
+/// What a store is made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Manifest {
+    format: u32,
+    pub(crate) index: String,
+    pub(crate) cas: String,
+}
+
+/// What is in a directory that is to be opened.
+pub(crate) enum Found {
+    Store(Manifest),
+    /// Nothing, or a store whose making was interrupted.
+    Nothing,
+}
+
+impl Manifest {
+    pub(crate) fn new(index: &str, cas: &str) -> Self {
+        Self { format: FORMAT, index: index.to_owned(), cas: cas.to_owned() }
+    }
+
+    /// Says what is in `dir`, changing nothing. `InvalidInput` when it is something else than a
+    /// store, `Unsupported` when it is one of a newer format.
+    pub(crate) fn find(dir: &Path) -> Result<Found> {
+        match fs::read_to_string(dir.join(NAME)) {
+            Ok(text) => Self::parse(dir, &text).map(Found::Store),
+            Err(error) if error.kind() == Io::NotFound => Self::nothing(dir),
+            Err(error) if error.kind() == Io::NotADirectory => {
+                Err(Error::new(ErrorKind::InvalidInput, format!("{} is a file; a store is a directory", dir.display())))
+            }
+            Err(error) if error.kind() == Io::InvalidData => {
+                Err(Error::new(ErrorKind::Corrupt, format!("{} is not text", dir.join(NAME).display())))
+            }
+            Err(error) => Err(Error::io(format_args!("reading {}", dir.join(NAME).display()), error)),
+        }
+    }
+
+    fn nothing(dir: &Path) -> Result<Found> {
+        let doing = |error| Error::io(format_args!("reading {}", dir.display()), error);
+        let entries = match fs::read_dir(dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == Io::NotFound => return Ok(Found::Nothing),
+            Err(error) => return Err(doing(error)),
+        };
+        let names: Vec<_> =
+            entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<Result<_, _>>().map_err(doing)?;
+        // The lock alone is what an attempt leaves that came no further.
+        match names.iter().any(|name| name == UNFINISHED) || names.iter().all(|name| name == LOCK_NAME) {
+            true => Ok(Found::Nothing),
+            false => Err(Error::new(
+                ErrorKind::InvalidInput,
+                format!("{} is not a store: it has no {NAME}, and it is not empty", dir.display()),
+            )),
+        }
+    }
+
+    fn parse(dir: &Path, text: &str) -> Result<Self> {
+        /// Read first, since a newer manifest may look different.
+        #[derive(Deserialize)]
+        struct Format {
+            format: u32,
+        }
+        let damaged = |error: toml::de::Error| {
+            Error::new(ErrorKind::Corrupt, format!("{} cannot be read: {}", dir.join(NAME).display(), error.message()))
+                .with_source(error)
+        };
+        match toml::from_str(text).map_err(damaged)? {
+            Format { format } if format > FORMAT => Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("{} has format {format}; this build reads up to {FORMAT}: use a newer xs", dir.display()),
+            )),
+            Format { .. } => toml::from_str(text).map_err(damaged),
+        }
+    }
+
+    /// Notes that the making of a store begins.
+    pub(crate) fn begin(&self, dir: &Path) -> Result<()> {
+        let path = dir.join(UNFINISHED);
+        let doing = |error| Error::io(format_args!("writing {}", path.display()), error);
+        let text = toml::to_string(self)
+            .map_err(|error| Error::new(ErrorKind::Internal, "writing the manifest").with_source(error))?;
+        let mut file = File::create(&path).map_err(doing)?;
+        let head = "# What this store is made of. xs reads it; changing it does not change the store.\n";
+        file.write_all(head.as_bytes()).and_then(|()| file.write_all(text.as_bytes())).map_err(doing)?;
+        file.sync_all().map_err(doing)?;
+        sync_dir(dir)
+    }
+
+    /// Makes the store one, after its parts have been made.
+    pub(crate) fn finish(dir: &Path) -> Result<()> {
+        let path = dir.join(NAME);
+        fs::rename(dir.join(UNFINISHED), &path)
+            .map_err(|error| Error::io(format_args!("writing {}", path.display()), error))?;
+        sync_dir(dir)?;
+        // The store's own name, too, has to survive the power.
+        match dir.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => sync_dir(parent),
+            _ => sync_dir(Path::new(".")),
+        }
+    }
+}
+
+const LOCK_NAME: &str = "xs.lock";
+
+/// The lock that is held while a store is being opened.
+pub(crate) fn lock_file(dir: &Path) -> PathBuf {
+    dir.join(LOCK_NAME)
+}
+
+fn sync_dir(dir: &Path) -> Result<()> {
+    match cfg!(unix) {
+        true => File::open(dir)
+            .and_then(|file| file.sync_all())
+            .map_err(|error| Error::io(format_args!("syncing {}", dir.display()), error)),
+        false => Ok(()),
+    }
+}
