@@ -1,1 +1,43 @@
+//! The conformance suite of xs: what every index, every content store and every pair of them has
+//! to do, as named cases over the traits.
 //!
+//! A case is numbered like the guarantee that it holds: `S…` for [`Store`](xs_core::Store), `C…`
+//! for [`Cas`](xs_core::Cas), `E…` for [`EventStream`](xs_core::EventStream). Each case and subject
+//! is a test of its own:
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use xs_conformance::{CasSubject, Suite, StoreSubject};
+//! use xs_core::memory::{MemoryCasFactory, MemoryStoreFactory};
+//!
+//! let mut suite = Suite::new();
+//! suite.store(StoreSubject::new("memory", Arc::new(MemoryStoreFactory::new())));
+//! suite.cas(CasSubject::new("memory", Arc::new(MemoryCasFactory::new())));
+//! suite.pair("memory", "memory");
+//! suite.run();
+//! ```
+//!
+//! Time and ids are injected: no case sleeps to see time pass, none depends on how fast the machine
+//! is. A case fails by a panic, which the harness reports under its name.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a case fails by a panic"
+)]
+
+mod cas;
+mod crash;
+mod damage;
+mod fault;
+mod model;
+mod store;
+mod stream;
+mod subject;
+mod suite;
+mod tools;
+
+pub use fault::{Gate, GatedStore};
+pub use subject::{CasSubject, StoreSubject};
+pub use suite::Suite;

@@ -14,8 +14,11 @@ pub trait Clock: Send + Sync + fmt::Debug + 'static {
     /// Milliseconds since 1970. It may step back.
     fn now_ms(&self) -> u64;
 
-    /// Returns after this many milliseconds.
+    /// Returns after this many milliseconds, whatever happens to `now_ms`.
     async fn sleep(&self, ms: u64);
+
+    /// Returns when `now_ms` has reached `at_ms`, or earlier: the caller looks again.
+    async fn sleep_until(&self, at_ms: u64);
 }
 
 /// The clock of the machine.
@@ -31,6 +34,12 @@ impl Clock for SystemClock {
 
     async fn sleep(&self, ms: u64) {
         tokio::time::sleep(Duration::from_millis(ms)).await;
+    }
+
+    async fn sleep_until(&self, at_ms: u64) {
+        // In naps, since the wall clock may be set while a timer runs.
+        const NAP_MS: u64 = 60_000;
+        self.sleep(at_ms.saturating_sub(self.now_ms()).min(NAP_MS)).await;
     }
 }
 
@@ -69,7 +78,10 @@ impl Clock for ManualClock {
     }
 
     async fn sleep(&self, ms: u64) {
-        let at_ms = self.now_ms().saturating_add(ms);
+        self.sleep_until(self.now_ms().saturating_add(ms)).await;
+    }
+
+    async fn sleep_until(&self, at_ms: u64) {
         // An error means that the clock is gone; it will not move again.
         if self.0.subscribe().wait_for(|now| *now >= at_ms).await.is_err() {
             std::future::pending().await

@@ -45,7 +45,15 @@ impl<E: KvEngine> KvStore<E> {
         let snapshot = engine.snapshot()?;
         let format = snapshot.get(Space::Index, keys::FORMAT_KEY)?;
         let tail = snapshot.get(Space::Index, keys::TAIL_KEY)?;
+        let durable = engine.durable_sequence()?.unwrap_or_default();
+        let lost = |ends_at| {
+            Error::corrupt(format!(
+                "the index ends at commit {ends_at}, but commit {durable} was acknowledged: its log is damaged"
+            ))
+        };
         let tail = match (format, tail) {
+            // Not even the first commit can be read: this is not a store yet to be made.
+            (None, None) if durable > 0 => return Err(lost(0)),
             (None, None) => {
                 refuse_foreign(&snapshot)?;
                 drop(snapshot);
@@ -59,17 +67,14 @@ impl<E: KvEngine> KvStore<E> {
             }
             (None, Some(_)) => return Err(Error::corrupt("the format record of the index is missing")),
         };
-        match engine.durable_sequence()? {
-            Some(durable) if durable > tail.sequence => Err(Error::corrupt(format!(
-                "the index ends at commit {}, but commit {durable} was acknowledged: its log is damaged",
-                tail.sequence
-            ))),
-            _ => Ok(Self {
-                name: engine.name().to_owned(),
-                capabilities: engine.capabilities(),
-                shared: Arc::new(Shared { owned: RwLock::new(Some(Owned { engine, lock })), tail: Mutex::new(tail) }),
-            }),
+        if durable > tail.sequence {
+            return Err(lost(tail.sequence));
         }
+        Ok(Self {
+            name: engine.name().to_owned(),
+            capabilities: engine.capabilities(),
+            shared: Arc::new(Shared { owned: RwLock::new(Some(Owned { engine, lock })), tail: Mutex::new(tail) }),
+        })
     }
 
     async fn run<T, F>(&self, work: F) -> Result<T>

@@ -29,9 +29,8 @@ pub const REMOVE_FRAMES: usize = 512;
 /// Ids of topics with `last:n` that are remembered; a topic that does not fit is read at each
 /// append. 32 bytes each.
 pub const KEPT_IDS_MAX: usize = 512 * 1024;
-/// How long housekeeping sleeps at most before it looks at the clock again: the wall clock may be
-/// set while a timer runs.
-pub const HOUSEKEEPING_NAP_MS: u64 = 60_000;
+/// How long housekeeping waits before it tries again what failed.
+pub const HOUSEKEEPING_RETRY_MS: u64 = 60_000;
 
 /// How far the id of an imported frame may be ahead of the clock: a day. Every later id exceeds it.
 pub const IMPORT_AHEAD_MS: u64 = 24 * 60 * 60 * 1000;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::limits::{HOUSEKEEPING_NAP_MS, KEPT_IDS_MAX, PAGE_BYTES, PAGE_FRAMES, REMOVE_FRAMES};
+use super::limits::{HOUSEKEEPING_RETRY_MS, KEPT_IDS_MAX, PAGE_BYTES, PAGE_FRAMES, REMOVE_FRAMES};
 use super::writer::Request;
 use crate::{Clock, Direction, Frame, FrameId, IdRange, Pattern, Result, Scan, Store, Topic};
 
@@ -156,29 +156,43 @@ pub(super) async fn housekeeping(
         let now_ms = clock.now_ms();
         // Published before looking, so that a frame stored meanwhile wakes the wait below.
         expiry.next_ms.store(u64::MAX, Ordering::Release);
-        let wait_ms = match store.expiring(u64::MAX, 1).await {
+        let wait = match store.expiring(u64::MAX, 1).await {
             Ok(next) => match next.first() {
-                Some((at_ms, _)) if *at_ms <= now_ms => match remove_expired(&*store, now_ms, &queue).await {
+                None => Wait::ForStored,
+                Some((at_ms, _)) if *at_ms > now_ms => {
+                    expiry.next_ms.store(*at_ms, Ordering::Release);
+                    Wait::Until(*at_ms)
+                }
+                Some(_) => match remove_expired(&*store, now_ms, &queue).await {
                     Step::Done => continue,
-                    Step::Stuck => HOUSEKEEPING_NAP_MS,
+                    Step::Stuck => Wait::ToRetry,
                     Step::Ended => return,
                 },
-                Some((at_ms, _)) => {
-                    expiry.next_ms.store(*at_ms, Ordering::Release);
-                    (at_ms - now_ms).min(HOUSEKEEPING_NAP_MS)
-                }
-                None => u64::MAX,
             },
             Err(error) => {
                 tracing::warn!(%error, "looking for expired frames failed");
-                HOUSEKEEPING_NAP_MS
+                Wait::ToRetry
+            }
+        };
+        let waited = async {
+            match wait {
+                Wait::ForStored => std::future::pending().await,
+                Wait::Until(at_ms) => clock.sleep_until(at_ms).await,
+                Wait::ToRetry => clock.sleep(HOUSEKEEPING_RETRY_MS).await,
             }
         };
         tokio::select! {
             () = expiry.earlier.notified() => {}
-            () = async { if wait_ms == u64::MAX { std::future::pending().await } else { clock.sleep(wait_ms).await } } => {}
+            () = waited => {}
         }
     }
+}
+
+/// What housekeeping waits for, beside a frame that expires sooner.
+enum Wait {
+    ForStored,
+    Until(u64),
+    ToRetry,
 }
 
 enum Step {

@@ -1,0 +1,105 @@
+//! S11 from outside: bits flipped in the files of a closed store.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use xs_core::{Direction, ErrorKind, Frame, Pattern, Result, Ttl};
+
+use crate::StoreSubject;
+use crate::tools::{id, insert, new, pattern, scan_all};
+
+/// Places in each file where a byte is damaged.
+const FLIPS_IN_A_FILE: usize = 48;
+
+fn frames() -> Vec<Frame> {
+    let one = |n: u64| {
+        let frame = new(["a", "a.b", "c"][usize::try_from(n % 3).unwrap()]).meta(serde_json::json!({"number": n}));
+        frame.ttl(Ttl::Time { ms: n }).with_id(id(n))
+    };
+    (1..=40).map(one).collect()
+}
+
+/// Everything that can be read of a store.
+async fn read_all(subject: &StoreSubject, place: &Path) -> Result<(Vec<Frame>, usize)> {
+    let store = subject.open(place).await?;
+    let all = scan_all(&*store, &Pattern::All, Direction::Ascending, 7).await?;
+    let mut indexed = 0;
+    for text in ["a", "a.*", "c"] {
+        indexed += scan_all(&*store, &pattern(text), Direction::Descending, 7).await?.len();
+    }
+    for frame in &all {
+        assert_eq!(store.get(frame.id).await?.as_ref(), Some(frame));
+    }
+    store.close().await?;
+    Ok((all, indexed))
+}
+
+/// Whatever byte is damaged: what was stored comes back, or an error does. Never a panic, never
+/// fewer frames in silence, never other ones.
+pub(crate) async fn every_flip_is_seen(subject: &StoreSubject, dir: &Path) {
+    let sound = dir.join("sound");
+    let store = subject.open(&sound).await.unwrap();
+    for frame in frames() {
+        insert(&*store, [frame]).await.unwrap();
+    }
+    store.close().await.unwrap();
+    let persistent = store.capabilities().persistent;
+    drop(store);
+    assert_eq!(read_all(subject, &sound).await.unwrap(), (frames(), 40));
+    let files = files_below(&sound);
+    assert_eq!(!files.is_empty(), persistent, "a persistent store has files, or the suite cannot damage them");
+    let mut seen = 0;
+    for file in files {
+        let bytes = fs::read(sound.join(&file)).unwrap();
+        // Preallocated space behind the data holds nothing to damage.
+        let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        let step = used.div_ceil(FLIPS_IN_A_FILE).max(1);
+        for at in (0..used).step_by(step) {
+            let copy = dir.join("damaged");
+            let _ = fs::remove_dir_all(&copy);
+            copy_tree(&sound, &copy);
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1 << (at % 8);
+            fs::write(copy.join(&file), damaged).unwrap();
+            match read_all(subject, &copy).await {
+                Ok(found) => assert_eq!(found, (frames(), 40), "{} at {at}: a silent change", file.display()),
+                Err(error) => {
+                    seen += 1;
+                    let kind = error.kind();
+                    use ErrorKind::{Corrupt, Unsupported};
+                    assert!(matches!(kind, Corrupt | Unsupported), "{} at {at}: {kind}: {error}", file.display());
+                }
+            }
+        }
+    }
+    assert_eq!(seen > 0, persistent, "no flip was seen at all");
+}
+
+fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut dirs = vec![PathBuf::new()];
+    while let Some(relative) = dirs.pop() {
+        for entry in fs::read_dir(dir.join(&relative)).into_iter().flatten() {
+            let entry = entry.unwrap();
+            let path = relative.join(entry.file_name());
+            match entry.file_type().unwrap().is_dir() {
+                true => dirs.push(path),
+                false => files.push(path),
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy_tree(&entry.path(), &target),
+            false => drop(fs::copy(entry.path(), target).unwrap()),
+        }
+    }
+}

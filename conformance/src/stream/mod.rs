@@ -1,0 +1,12 @@
+//! E1 to E12: what every event stream does, whatever it is made of.
+
+mod live;
+mod retention;
+mod write;
+
+use crate::suite::Case;
+use crate::tools::Pair;
+
+pub(crate) fn cases() -> impl Iterator<Item = &'static Case<Pair>> {
+    write::CASES.iter().chain(live::CASES).chain(retention::CASES)
+}

@@ -1,0 +1,114 @@
+//! What cases are written with.
+
+use std::ops::Bound;
+use std::path::Path;
+use std::sync::Arc;
+
+use futures::TryStreamExt as _;
+use xs_core::{
+    Batch, Direction, EventStream, Frame, FrameId, IdRange, ManualClock, NewFrame, Parts, Pattern, RandomIds,
+    ReadOptions, Result, Scan, Settings, Store,
+};
+
+use crate::{CasSubject, StoreSubject};
+
+/// A pair under test.
+#[derive(Debug)]
+pub(crate) struct Pair {
+    pub(crate) store: StoreSubject,
+    pub(crate) cas: CasSubject,
+}
+
+/// When the clock of a case starts: some day in 2027.
+pub(crate) const START_MS: u64 = 1_800_000_000_000;
+
+impl Pair {
+    pub(crate) async fn parts(&self, dir: &Path, clock: &ManualClock) -> Result<Parts> {
+        let store = self.store.open(&dir.join("index")).await?;
+        let cas = self.cas.open(&dir.join("cas")).await?;
+        Ok(Parts { store, cas, clock: Arc::new(clock.clone()), ids: Box::new(RandomIds::seeded(7)) })
+    }
+
+    pub(crate) async fn open_at(&self, dir: &Path, clock: &ManualClock) -> EventStream {
+        EventStream::open_parts(self.parts(dir, clock).await.unwrap(), Settings::default()).await.unwrap()
+    }
+
+    pub(crate) async fn open(&self, dir: &Path) -> EventStream {
+        self.open_at(dir, &ManualClock::at(START_MS)).await
+    }
+}
+
+/// The id with this number in its first 96 bits, as a stream gives them out.
+pub(crate) fn id(number: u64) -> FrameId {
+    FrameId::from_u128(u128::from(number) << 32 | 9)
+}
+
+pub(crate) fn new(topic: &str) -> NewFrame {
+    Frame::topic(topic).unwrap()
+}
+
+pub(crate) fn frame(number: u64, topic: &str) -> Frame {
+    new(topic).with_id(id(number))
+}
+
+pub(crate) fn ids(frames: &[Frame]) -> Vec<FrameId> {
+    frames.iter().map(|frame| frame.id).collect()
+}
+
+pub(crate) fn topics(frames: &[Frame]) -> Vec<&str> {
+    frames.iter().map(|frame| frame.topic.as_str()).collect()
+}
+
+pub(crate) async fn insert(store: &dyn Store, frames: impl IntoIterator<Item = Frame>) -> Result<()> {
+    let insert = frames.into_iter().map(Arc::new).collect();
+    store.commit(Batch { insert, ..Batch::default() }).await
+}
+
+pub(crate) async fn remove(store: &dyn Store, ids: impl IntoIterator<Item = FrameId>) -> Result<()> {
+    store.commit(Batch { remove: ids.into_iter().collect(), ..Batch::default() }).await
+}
+
+pub(crate) fn pattern(text: &str) -> Pattern {
+    text.parse().unwrap()
+}
+
+pub(crate) const DIRECTIONS: [Direction; 2] = [Direction::Ascending, Direction::Descending];
+
+/// All frames of a pattern, in pages of `limit`.
+pub(crate) async fn scan_all(
+    store: &dyn Store,
+    pattern: &Pattern,
+    direction: Direction,
+    limit: usize,
+) -> Result<Vec<Frame>> {
+    let mut all: Vec<Frame> = Vec::new();
+    let mut range = IdRange { start: Bound::Unbounded, end: Bound::Unbounded };
+    loop {
+        let page = store.scan(Scan { range, direction, ..Scan::new(pattern.clone(), limit) }).await?;
+        assert!(page.frames.len() <= limit, "a page of {} for a limit of {limit}", page.frames.len());
+        assert!(page.complete || !page.frames.is_empty(), "an empty page that is not the end");
+        if let Some(last) = page.frames.last() {
+            range = range.beyond(last.id, direction);
+        }
+        all.extend(page.frames);
+        if page.complete {
+            return Ok(all);
+        }
+    }
+}
+
+pub(crate) async fn read(stream: &EventStream, options: ReadOptions) -> Vec<Frame> {
+    stream.read(options).try_collect().await.unwrap()
+}
+
+pub(crate) async fn history(stream: &EventStream) -> Vec<Frame> {
+    read(stream, ReadOptions::default()).await
+}
+
+/// Lets every task that can go on do so. On the one thread of a case each yield gives every ready
+/// task a turn; what is on the blocking pool is not waited for.
+pub(crate) async fn settle() {
+    for _ in 0..64 {
+        tokio::task::yield_now().await;
+    }
+}
