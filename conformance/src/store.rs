@@ -193,6 +193,9 @@ async fn S6_pages_are_stable(subject: &StoreSubject, dir: &Path) {
                 let free = (from..).find(|number| used.insert(*number)).unwrap();
                 insert(&*store, [frame(free, "a.b")]).await.unwrap();
             }
+            if page.complete {
+                break;
+            }
         }
         seen.sort_unstable();
         let distinct: BTreeSet<_> = seen.iter().copied().collect();
