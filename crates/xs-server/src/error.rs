@@ -2,8 +2,9 @@
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use serde_json::json;
 use xs::{Error, ErrorKind};
+
+use crate::wire::{ErrorFields, ErrorJson, to_json};
 
 /// An error on its way to a client.
 #[derive(Debug)]
@@ -72,11 +73,9 @@ impl IntoResponse for ApiError {
             true => tracing::error!(%kind, %error, "a request failed"),
             false => tracing::debug!(%kind, %error, "a request was refused"),
         }
-        let mut body = json!({"kind": kind.as_str(), "message": public_message(&error)});
-        if let (Some(failed), Some(fields)) = (error.expect_failed(), body.as_object_mut()) {
-            fields.insert("actual".to_owned(), json!(failed.actual));
-        }
-        let text = json!({ "error": body }).to_string();
+        let actual = error.expect_failed().map(|failed| failed.actual);
+        let fields = ErrorFields { kind: kind.as_str(), message: public_message(&error), actual };
+        let text = to_json(&ErrorJson { error: fields }).unwrap_or_default();
         let mut response = (status, [(header::CONTENT_TYPE, "application/json")], text).into_response();
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

@@ -6,7 +6,8 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::Bytes;
 use futures::stream::{Stream, StreamExt as _};
-use xs::{Filter, Follow, Frame, FrameId, ReadOptions, Result};
+use serde::Serialize;
+use xs::{Filter, Follow, Frame, FrameId, ReadOptions, Result, Topic};
 
 use crate::error::ApiError;
 use crate::limits::FRAMES_AT_ONCE;
@@ -119,6 +120,44 @@ pub fn frame_json(frame: &Frame, with_timestamp: bool) -> Result<String> {
         json.push_str("\"}");
     }
     Ok(json)
+}
+
+/// A topic in a listing.
+#[derive(Debug, Serialize)]
+pub(crate) struct TopicJson<'a> {
+    pub(crate) topic: &'a Topic,
+    pub(crate) last_id: FrameId,
+}
+
+/// What `GET /version` says.
+#[derive(Debug, Serialize)]
+pub(crate) struct VersionJson<'a> {
+    pub(crate) version: &'a str,
+    pub(crate) index: &'a str,
+    pub(crate) cas: &'a str,
+    pub(crate) format: u32,
+}
+
+/// An error.
+#[derive(Debug, Serialize)]
+pub(crate) struct ErrorJson<'a> {
+    pub(crate) error: ErrorFields<'a>,
+}
+
+/// What is said of an error. `actual` is there when a condition failed: the topic's last id, or
+/// `null` for an empty topic.
+#[derive(Debug, Serialize)]
+pub(crate) struct ErrorFields<'a> {
+    pub(crate) kind: &'a str,
+    pub(crate) message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) actual: Option<Option<FrameId>>,
+}
+
+/// The JSON text of one of the forms above.
+pub(crate) fn to_json(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value)
+        .map_err(|error| xs::Error::new(xs::ErrorKind::Internal, "writing JSON").with_source(error))
 }
 
 /// How a stream of frames is framed.

@@ -6,7 +6,6 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures::TryStreamExt as _;
 use http::header;
-use serde_json::json;
 use xs::{Filter, Follow, FrameId, ReadOptions, TopicPage, TopicTail};
 
 use super::append::no_content;
@@ -14,7 +13,7 @@ use super::read::stream_frames;
 use super::{App, json};
 use crate::error::{ApiError, ApiResult};
 use crate::limits::TOPICS_AT_ONCE;
-use crate::wire::{Framing, Params, frame_json, last_options};
+use crate::wire::{Framing, Params, TopicJson, frame_json, last_options, to_json};
 
 pub(super) async fn get(State(app): State<App>, Path(id): Path<String>, RawQuery(query): RawQuery) -> ApiResult {
     let mut params = Params::parse(query.as_deref());
@@ -70,13 +69,18 @@ pub(super) async fn topics(State(app): State<App>, RawQuery(query): RawQuery) ->
         let tails = stream.topics(page.clone()).await?;
         page.after = tails.last().map(|tail| tail.topic.clone());
         let left = if tails.len() < page.limit { 0 } else { left - tails.len() };
-        Ok::<_, xs::Error>((!tails.is_empty()).then(|| (lines(&tails), (stream, page, left))))
+        let lines = lines(&tails)?;
+        Ok::<_, xs::Error>((!tails.is_empty()).then_some((lines, (stream, page, left))))
     });
     let chunks = chunks.inspect_err(|error| tracing::error!(%error, "a response broke off"));
     Ok(([(header::CONTENT_TYPE, Framing::Ndjson.content_type())], Body::from_stream(chunks)).into_response())
 }
 
-fn lines(tails: &[TopicTail]) -> Bytes {
-    let line = |tail: &TopicTail| format!("{}\n", json!({"topic": tail.topic, "last_id": tail.last.id}));
-    tails.iter().map(line).collect::<String>().into()
+fn lines(tails: &[TopicTail]) -> xs::Result<Bytes> {
+    let mut lines = String::new();
+    for tail in tails {
+        lines.push_str(&to_json(&TopicJson { topic: &tail.topic, last_id: tail.last.id })?);
+        lines.push('\n');
+    }
+    Ok(lines.into())
 }

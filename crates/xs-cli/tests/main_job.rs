@@ -1,0 +1,225 @@
+//! The main job on real input: eight clients store thousands of real files through the built
+//! binary, the server is killed in the middle, and nothing that was acknowledged is lost.
+#![cfg(unix)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test")]
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use support::{Server, lines, ok, run, wait_until, xs};
+
+const CLIENTS: usize = 8;
+const FILES: usize = 2100;
+/// Of each: empty files, and the largest ones.
+const SPECIAL: usize = 12;
+
+/// Sources of the crates that this workspace is built from: text and binary, many of them twice.
+fn real_files(made: &Path) -> Vec<PathBuf> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cargo"));
+    let mut found = Vec::new();
+    let mut dirs = vec![home.join("registry/src")];
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(&dir).unwrap().map(Result::unwrap) {
+            let kind = entry.file_type().unwrap();
+            if kind.is_dir() {
+                dirs.push(entry.path());
+            } else if kind.is_file() && entry.path().to_str().is_some() {
+                found.push((entry.metadata().unwrap().len(), entry.path()));
+            }
+        }
+    }
+    found.sort();
+    assert!(found.len() >= FILES, "{} files are too few", found.len());
+    // Crates hold no empty files, which are all alike anyway.
+    let empty = (0..SPECIAL).map(|n| (0, made.join(format!("empty-{n}.rs")))).collect::<Vec<_>>();
+    empty.iter().for_each(|(_, path)| fs::write(path, "").unwrap());
+    let largest = found.split_off(found.len() - SPECIAL);
+    let step = found.len() / (FILES - 2 * SPECIAL);
+    let mut chosen: Vec<_> = empty.into_iter().chain(largest).map(|(_, path)| path).collect();
+    // Every so many by size, then those beside them: licences and the like, which are the same.
+    chosen.extend(found.iter().step_by(step.max(1)).map(|(_, path)| path.clone()));
+    chosen.sort();
+    chosen.dedup();
+    chosen
+}
+
+fn topic(path: &Path) -> String {
+    let kind = path.extension().and_then(|kind| kind.to_str()).unwrap_or("none");
+    let kind: String = kind.chars().filter(char::is_ascii_alphanumeric).collect();
+    format!("file.kind.{}", if kind.is_empty() { "other" } else { &kind })
+}
+
+fn meta(path: &Path) -> Value {
+    let metadata = fs::metadata(path).unwrap();
+    json!({"path": path.to_str().unwrap(), "size": metadata.len(), "mode": metadata.permissions().mode()})
+}
+
+/// Stores one file, again and again until it is acknowledged.
+fn store(addr: &str, path: &Path) -> Value {
+    let (topic, meta) = (topic(path), meta(path).to_string());
+    loop {
+        let output = xs()
+            .args(["append", addr, &topic, "--meta", &meta])
+            .stdin(fs::File::open(path).unwrap())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .output()
+            .unwrap();
+        if output.status.success() {
+            return support::json(std::str::from_utf8(&output.stdout).unwrap());
+        }
+        // The server is being killed or started.
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Follows from the start, again after the last id each time that the server goes away.
+fn follow(addr: &str, done: &AtomicBool, seen: &Mutex<Vec<Value>>) {
+    while !done.load(Ordering::SeqCst) {
+        let after = seen.lock().unwrap().last().map(|frame| id(frame).to_owned());
+        let mut command = xs();
+        command.args(["cat", addr, "--follow", "-T", "file.*"]);
+        if let Some(after) = &after {
+            command.args(["--after", after]);
+        }
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        for line in BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok) {
+            // A line that the kill cut short comes again, whole.
+            let Ok(frame) = serde_json::from_str::<Value>(&line) else { break };
+            if frame["topic"] == "xs.threshold" {
+                continue;
+            }
+            if frame["topic"] == "file.done" {
+                done.store(true, Ordering::SeqCst);
+                break;
+            }
+            seen.lock().unwrap().push(frame);
+        }
+        let _ = child.kill();
+        child.wait().unwrap();
+    }
+}
+
+fn id(frame: &Value) -> &str {
+    frame["id"].as_str().unwrap()
+}
+
+#[test]
+fn thousands_of_real_files_survive_a_kill() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let files = real_files(dir.path());
+    let server = Mutex::new(Some(Server::start(&path)));
+    let addr = path.to_str().unwrap();
+    let (next, stored) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let acknowledged = Mutex::new(BTreeMap::new());
+    let (done, seen) = (AtomicBool::new(false), Mutex::new(Vec::new()));
+
+    std::thread::scope(|scope| {
+        let follower = scope.spawn(|| follow(addr, &done, &seen));
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut mine: Vec<String> = Vec::new();
+                    while let Some(file) = files.get(next.fetch_add(1, Ordering::SeqCst)) {
+                        let frame = store(addr, file);
+                        mine.push(id(&frame).to_owned());
+                        acknowledged.lock().unwrap().insert(id(&frame).to_owned(), (frame, file));
+                        stored.fetch_add(1, Ordering::SeqCst);
+                    }
+                    assert!(mine.is_sorted_by(|a, b| a < b), "a client saw its ids step back");
+                })
+            })
+            .collect();
+        wait_until("half of the files are stored", || stored.load(Ordering::SeqCst) > files.len() / 2);
+        // Dropping a server kills it.
+        drop(server.lock().unwrap().take());
+        *server.lock().unwrap() = Some(Server::start(&path));
+        for client in clients {
+            client.join().unwrap();
+        }
+        ok(&["append", addr, "file.done"], b"");
+        follower.join().unwrap();
+    });
+
+    let acknowledged = acknowledged.into_inner().unwrap();
+    assert_eq!(acknowledged.len(), files.len());
+    let all: Vec<Value> = lines(&ok(&["cat", addr, "-T", "file.kind.*"], b""));
+    let ids: Vec<&str> = all.iter().map(id).collect();
+    assert!(ids.is_sorted_by(|a, b| a < b), "out of order, or twice");
+    for (id, (frame, file)) in &acknowledged {
+        let at = ids.binary_search(&id.as_str()).unwrap_or_else(|_| panic!("{id} is lost: {}", file.display()));
+        assert_eq!(&all[at], frame);
+        assert_eq!(frame["meta"], meta(file));
+    }
+    // What the kill took from a client before it was acknowledged may be there, once for each retry.
+    let extra = all.len() - acknowledged.len();
+    assert!(extra <= CLIENTS, "{extra} frames were stored that nobody was told of");
+    assert_eq!(seen.into_inner().unwrap(), all, "the follower did not see every frame once");
+
+    compare_contents(addr, &acknowledged.values().map(|(frame, file)| (frame, file.as_path())).collect::<Vec<_>>());
+    let hashes: BTreeSet<&str> = all.iter().filter_map(|frame| frame["hash"].as_str()).collect();
+    assert!(hashes.len() < all.len() - SPECIAL, "no file is there twice");
+    assert_eq!(contents_on_disk(&path.join("cas")), hashes.len(), "content is not stored once");
+    queries(addr, &all);
+    assert!(server.into_inner().unwrap().unwrap().terminate().success());
+}
+
+/// Every byte, through as many clients.
+fn compare_contents(addr: &str, frames: &[(&Value, &Path)]) {
+    std::thread::scope(|scope| {
+        for part in frames.chunks(frames.len().div_ceil(CLIENTS)) {
+            scope.spawn(move || {
+                for (frame, file) in part {
+                    let bytes = fs::read(file).unwrap();
+                    match frame["hash"].as_str() {
+                        None => assert!(bytes.is_empty(), "{} has no content", file.display()),
+                        Some(hash) => {
+                            let output = run(&["cas", addr, hash], b"");
+                            assert!(output.status.success() && output.stdout == bytes, "{} differs", file.display());
+                        }
+                    }
+                }
+            });
+        }
+    });
+}
+
+fn contents_on_disk(cas: &Path) -> usize {
+    let shards = fs::read_dir(cas).unwrap().map(|entry| entry.unwrap().path());
+    let shards = shards.filter(|path| path.is_dir() && path.file_name().unwrap().len() == 2);
+    shards.map(|shard| fs::read_dir(shard).unwrap().count()).sum()
+}
+
+/// `last`, patterns, `after` and `limit` answer as the frames say.
+fn queries(addr: &str, all: &[Value]) {
+    let of = |topic: &str| all.iter().filter(|frame| frame["topic"] == topic).cloned().collect::<Vec<_>>();
+    let topics: BTreeSet<&str> = all.iter().map(|frame| frame["topic"].as_str().unwrap()).collect();
+    for topic in &topics {
+        let frames = of(topic);
+        assert_eq!(lines(&ok(&["last", addr, topic], b"")), frames[frames.len() - 1..]);
+        assert_eq!(lines(&ok(&["last", addr, topic, "3"], b"")), frames[frames.len().saturating_sub(3)..]);
+        assert_eq!(lines(&ok(&["cat", addr, "-T", topic], b"")), frames);
+    }
+    let listed = lines(&ok(&["topics", addr, "file.kind."], b""));
+    assert_eq!(listed.iter().map(|line| line["topic"].as_str().unwrap()).collect::<Vec<_>>(), Vec::from_iter(topics));
+    let middle = id(&all[all.len() / 2]);
+    assert_eq!(lines(&ok(&["cat", addr, "-T", "file.kind.*", "--after", middle], b"")), all[all.len() / 2 + 1..]);
+    let page = ok(&["cat", addr, "-T", "file.kind.*", "--from", middle, "--limit", "100"], b"");
+    assert_eq!(lines(&page), all[all.len() / 2..all.len() / 2 + 100]);
+    let mut two: Vec<Value> = [of("file.kind.rs"), of("file.kind.toml")].concat();
+    two.sort_by(|a, b| id(a).cmp(id(b)));
+    assert_eq!(lines(&ok(&["cat", addr, "-T", "file.kind.toml,file.kind.rs"], b"")), two);
+    assert_eq!(lines(&ok(&["get", addr, middle], b"")), all[all.len() / 2..=all.len() / 2]);
+}
