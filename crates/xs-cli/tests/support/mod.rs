@@ -1,5 +1,12 @@
 //! Driving the built binary as a user does.
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -16,13 +23,8 @@ pub(crate) fn xs() -> Command {
 
 /// Runs a command to its end, with this on standard input.
 pub(crate) fn run(args: &[&str], input: &[u8]) -> Output {
-    let mut child = xs()
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child =
+        xs().args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();
     let writing = std::thread::spawn(move || stdin.write_all(&input));
@@ -69,14 +71,8 @@ impl Server {
     }
 
     pub(crate) fn start_with(path: &Path, args: &[&str]) -> Self {
-        let child = xs()
-            .arg("serve")
-            .arg(path)
-            .args(args)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let child =
+            xs().arg("serve").arg(path).args(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut server = Self { child, path: path.to_owned() };
         // Read to its end in the background, so that the server never waits for its log.
         let mut log = server.child.stderr.take().unwrap();

@@ -1,5 +1,7 @@
 //! `GET /`: history, and what comes after it.
 
+use std::task::Poll;
+
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
 use futures::stream::{Stream, StreamExt as _};
@@ -30,16 +32,21 @@ pub(super) fn stream_frames(app: &App, options: ReadOptions, framing: Framing, w
     (headers, frames_body(frames, framing, with_timestamp)).into_response()
 }
 
+/// What a read gives; once the server stops, as far as it is there already.
 fn until_stopping(app: &App, options: ReadOptions) -> impl Stream<Item = Result<Frame>> + Send + use<> {
     let follows = options.follow != xs::Follow::Off;
+    let mut frames = app.stream.read(options);
     let mut stopping = app.stopping.clone();
-    let stop = async move {
+    let mut stop = Box::pin(async move {
         // History alone ends by itself; without a sender, nothing ever stops.
         if !follows || stopping.wait_for(|stopping| *stopping).await.is_err() {
             std::future::pending().await
         }
-    };
-    app.stream.read(options).take_until(Box::pin(stop))
+    });
+    futures::stream::poll_fn(move |cx| match frames.poll_next_unpin(cx) {
+        Poll::Ready(frame) => Poll::Ready(frame),
+        Poll::Pending => stop.as_mut().poll(cx).map(|()| None),
+    })
 }
 
 /// SSE where the client takes it, anywhere in its list.
