@@ -105,10 +105,18 @@ pub(crate) async fn history(stream: &EventStream) -> Vec<Frame> {
     read(stream, ReadOptions::default()).await
 }
 
-/// Lets every task that can go on do so. On the one thread of a case each yield gives every ready
-/// task a turn; what is on the blocking pool is not waited for.
+/// Gives every ready task of the case's one thread a turn. What goes on on other threads is not
+/// waited for: use [`until`].
 pub(crate) async fn settle() {
     for _ in 0..64 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Waits for progress on another thread; the suite's time limit ends a wait that has no end.
+pub(crate) async fn until(mut done: impl FnMut() -> bool) {
+    while !done() {
+        std::thread::yield_now();
         tokio::task::yield_now().await;
     }
 }

@@ -6,11 +6,11 @@
 //! note tells the two apart: it is written after a commit was synced, without a sync of its own, so
 //! it is never ahead of what is on stable storage.
 //!
-//! The file `durable` holds the number of a commit (8 bytes, big-endian) and the CRC-32 of those
+//! The file `durable` holds the number of a commit (8 bytes, big-endian) and the CRC-32C of those
 //! bytes (4). A note that is torn or damaged is as good as none.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Seek as _, Write as _};
+use std::io::{Read as _, Seek as _};
 use std::path::Path;
 
 use xs_core::{Error, Result};
@@ -36,19 +36,31 @@ impl Note {
         file.read_exact(&mut note).ok()?;
         let (number, checksum) = note.split_last_chunk::<4>()?;
         let number: [u8; 8] = number.try_into().ok()?;
-        (crc32fast::hash(&number) == u32::from_be_bytes(*checksum)).then(|| u64::from_be_bytes(number))
+        (crc32c::crc32c(&number) == u32::from_be_bytes(*checksum)).then(|| u64::from_be_bytes(number))
     }
 
     /// Notes that everything up to this commit is on stable storage.
     pub(crate) fn write(&self, sequence: u64) {
         let number = sequence.to_be_bytes();
-        let note = [&number[..], &crc32fast::hash(&number).to_be_bytes()].concat();
-        let mut file = &self.file;
-        if let Err(error) = file.rewind().and_then(|()| file.write_all(&note)) {
+        let note = [&number[..], &crc32c::crc32c(&number).to_be_bytes()].concat();
+        if let Err(error) = write_at_start(&self.file, &note) {
             // The data is durable all the same; only damage to it could now go unnoticed.
             tracing::warn!(%error, "noting how far the index is durable failed");
         }
     }
+}
+
+/// In one call where the system has one: this is on the way of every durable commit.
+#[cfg(unix)]
+fn write_at_start(file: &File, bytes: &[u8]) -> std::io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, 0)
+}
+
+#[cfg(not(unix))]
+fn write_at_start(mut file: &File, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write as _;
+    file.rewind()?;
+    file.write_all(bytes)
 }
 
 #[cfg(test)]

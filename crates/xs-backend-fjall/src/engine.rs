@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable as _};
 use xs_core::kv::{KvBatch, KvEngine, KvOp, KvSnapshot, Space, Visit};
@@ -24,7 +24,7 @@ pub struct FjallEngine {
     database: Database,
     frames: Keyspace,
     index: Keyspace,
-    dir: PathBuf,
+    dir: Arc<Path>,
     note: Note,
     /// The number of the last applied batch.
     applied: Mutex<u64>,
@@ -48,7 +48,7 @@ impl FjallEngine {
             frames: keyspace("frames")?,
             index: keyspace("index")?,
             database,
-            dir: dir.to_owned(),
+            dir: dir.into(),
             note: Note::open(&dir.join("durable"))?,
             applied: Mutex::new(0),
         })
@@ -105,7 +105,7 @@ impl KvEngine for FjallEngine {
             snapshot: self.database.snapshot(),
             frames: self.frames.clone(),
             index: self.index.clone(),
-            dir: self.dir.clone(),
+            dir: Arc::clone(&self.dir),
         })
     }
 
@@ -128,7 +128,7 @@ pub struct FjallSnapshot {
     snapshot: fjall::Snapshot,
     frames: Keyspace,
     index: Keyspace,
-    dir: PathBuf,
+    dir: Arc<Path>,
 }
 
 impl FjallSnapshot {

@@ -1,8 +1,18 @@
 //! The one crossing from async code to blocking engine calls.
 
+use std::any::Any;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use crate::{Error, ErrorKind, Result};
 
-/// Runs `work` on the runtime's blocking pool, so that no engine call runs on an async worker.
+thread_local! {
+    /// Whether this thread is for blocking, so that nothing has to cross to another one.
+    static FOR_BLOCKING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `work` where it may block, so that no engine call runs on an async worker: on the runtime's
+/// blocking pool, or right here on a thread that is for blocking itself.
 ///
 /// Dropping the future does not stop work that has begun. `Internal` when `work` panicked, or when
 /// there is no tokio runtime.
@@ -11,11 +21,58 @@ where
     T: Send + 'static,
     F: FnOnce() -> Result<T> + Send + 'static,
 {
+    if FOR_BLOCKING.get() {
+        return catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(panicked(&*panic)));
+    }
     let runtime = tokio::runtime::Handle::try_current().map_err(|error| {
         Error::new(ErrorKind::Internal, "xs needs a tokio runtime here; programs without one use its blocking twins")
             .with_source(error)
     })?;
-    runtime.spawn_blocking(work).await.unwrap_or_else(|error| {
-        Err(Error::new(ErrorKind::Internal, "a backend call panicked or its runtime ended").with_source(error))
-    })
+    match runtime.spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) if error.is_panic() => Err(panicked(&*error.into_panic())),
+        Err(error) => Err(Error::new(ErrorKind::Closed, "the runtime has ended").with_source(error)),
+    }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Error {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a word");
+    Error::new(ErrorKind::Internal, format!("a backend call panicked: {text}"))
+}
+
+/// Drives `future` to its end on a thread of its own, on which [`run`] crosses nowhere: for work
+/// that makes one blocking call after the other, and would wait for a crossing at each.
+///
+/// The thread can use the current tokio runtime, and outlives it. It ends with the future.
+pub(crate) fn spawn_thread(name: &str, future: impl Future<Output = ()> + Send + 'static) -> Result<()> {
+    let runtime = tokio::runtime::Handle::try_current()
+        .map_err(|error| Error::new(ErrorKind::Internal, "xs needs a tokio runtime here").with_source(error))?;
+    let thread = move || {
+        FOR_BLOCKING.set(true);
+        let _entered = runtime.enter();
+        futures::executor::block_on(future);
+    };
+    let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(thread);
+    spawned.map(drop).map_err(|error| Error::io("starting a thread", error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_on_either_kind_of_thread() {
+        let work = || -> Result<()> { panic!("boom") };
+        assert!(run(work).await.unwrap_err().to_string().contains("boom"));
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        spawn_thread("test", async move { drop(sender.send(run(work).await)) }).unwrap();
+        assert!(receiver.await.unwrap().unwrap_err().to_string().contains("boom"));
+    }
+
+    #[test]
+    fn without_a_runtime_there_is_an_error() {
+        let error = futures::executor::block_on(run(|| Ok(()))).unwrap_err();
+        assert!(error.to_string().contains("tokio runtime"));
+    }
 }

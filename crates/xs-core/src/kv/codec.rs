@@ -10,7 +10,7 @@
 //! 4+t         8      only for ttl 3 and 4: milliseconds, or n; big-endian
 //! …           32     only with bit 0: SHA-256 digest
 //! …           m      only with bit 1: meta, JSON text in UTF-8, up to the checksum
-//! end-4       4      CRC-32 (IEEE) of the id's 16 bytes and all bytes before; big-endian
+//! end-4       4      CRC-32C (Castagnoli, RFC 3720) of the id's 16 bytes and all bytes before; big-endian
 //! ```
 //!
 //! The checksum covers the id, so a record that lies under another key is found out too.
@@ -52,21 +52,46 @@ pub fn encode(frame: &Frame) -> Vec<u8> {
 
 /// The frame with this id and record, or `Corrupt`, naming the id.
 pub fn decode(id: FrameId, record: &[u8]) -> Result<Frame> {
+    Decoder::default().decode(id, record)
+}
+
+/// Decodes one record after the other. Frames that follow each other with the same topic share it,
+/// which saves a page most of the topics that it would otherwise allocate.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    topic: Option<Topic>,
+}
+
+impl Decoder {
+    /// As [`decode`].
+    pub fn decode(&mut self, id: FrameId, record: &[u8]) -> Result<Frame> {
+        decode_with(id, record, |name| self.topic(name))
+    }
+
+    fn topic(&mut self, name: &[u8]) -> Option<Topic> {
+        if !self.topic.as_ref().is_some_and(|last| last.as_str().as_bytes() == name) {
+            self.topic = Some(Topic::parse(std::str::from_utf8(name).ok()?).ok()?);
+        }
+        self.topic.clone()
+    }
+}
+
+fn decode_with(id: FrameId, record: &[u8], topic: impl FnOnce(&[u8]) -> Option<Topic>) -> Result<Frame> {
     let damaged = |what: &str| Error::corrupt(format!("frame {id} is damaged: {what}"));
     let (body, expected) = record.split_last_chunk::<CHECKSUM_BYTES>().ok_or_else(|| damaged("it is cut short"))?;
     if checksum(id, body) != u32::from_be_bytes(*expected) {
         return Err(damaged("its checksum does not match"));
     }
     // Sound bytes that do not parse were written by a defect or by a newer version.
-    parse(id, body).ok_or_else(|| damaged("its record has an unknown form"))
+    parse(id, body, topic).ok_or_else(|| damaged("its record has an unknown form"))
 }
 
-fn parse(id: FrameId, body: &[u8]) -> Option<Frame> {
+fn parse(id: FrameId, body: &[u8], topic: impl FnOnce(&[u8]) -> Option<Topic>) -> Option<Frame> {
     let ([VERSION, flags, ttl, topic_bytes], rest) = body.split_first_chunk::<4>()? else { return None };
     if flags & !(HAS_HASH | HAS_META) != 0 {
         return None;
     }
-    let (topic, mut rest) = rest.split_at_checked(usize::from(*topic_bytes))?;
+    let (name, mut rest) = rest.split_at_checked(usize::from(*topic_bytes))?;
     let mut argument = || {
         let (argument, after) = rest.split_first_chunk::<8>()?;
         rest = after;
@@ -93,14 +118,11 @@ fn parse(id: FrameId, body: &[u8]) -> Option<Frame> {
         (0, _) => return None,
         (_, text) => Some(Meta::from_stored(std::str::from_utf8(text).ok()?)),
     };
-    Some(Frame { id, topic: Topic::parse(std::str::from_utf8(topic).ok()?).ok()?, hash, meta, ttl })
+    Some(Frame { id, topic: topic(name)?, hash, meta, ttl })
 }
 
 fn checksum(id: FrameId, body: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&id.to_bytes());
-    hasher.update(body);
-    hasher.finalize()
+    crc32c::crc32c_append(crc32c::crc32c(&id.to_bytes()), body)
 }
 
 #[cfg(test)]
@@ -114,6 +136,14 @@ mod tests {
         #[test]
         fn records_round_trip(frame in any_frame()) {
             prop_assert_eq!(decode(frame.id, &encode(&frame)).unwrap(), frame);
+        }
+
+        #[test]
+        fn one_decoder_does_for_many(frames in prop::collection::vec(any_frame(), 1..8)) {
+            let mut decoder = Decoder::default();
+            for frame in frames.iter().flat_map(|frame| [frame, frame]) {
+                prop_assert_eq!(&decoder.decode(frame.id, &encode(frame)).unwrap(), frame);
+            }
         }
 
         #[test]

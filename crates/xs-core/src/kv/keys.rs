@@ -12,7 +12,7 @@
 //! | key | what |
 //! | --- | --- |
 //! | `00` `66` | the format version: 4 bytes |
-//! | `00` `74` | the tail: number of the last commit (8), greatest id ever stored (16), CRC-32 of both (4) |
+//! | `00` `74` | the tail: number of the last commit (8), greatest id ever stored (16), CRC-32C of both (4) |
 //! | `02` topic `00` id (16) | a frame, by its topic |
 //! | `03` ancestor `00` id (16) | a frame, by each name that its topic lies below: `a.b.c` by `a` and `a.b` |
 //! | `04` ms (8) id (16) | a frame that expires at that time |
@@ -138,7 +138,7 @@ impl Tail {
     /// Its bytes.
     pub fn encode(self) -> Vec<u8> {
         let mut bytes = [&self.sequence.to_be_bytes()[..], &self.last_id.to_bytes()].concat();
-        bytes.extend(crc32fast::hash(&bytes).to_be_bytes());
+        bytes.extend(crc32c::crc32c(&bytes).to_be_bytes());
         bytes
     }
 
@@ -146,7 +146,7 @@ impl Tail {
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         let parts = bytes.split_last_chunk::<4>().and_then(|(body, checksum)| {
             let (sequence, id) = body.split_first_chunk::<8>()?;
-            (crc32fast::hash(body) == u32::from_be_bytes(*checksum)).then_some(Self {
+            (crc32c::crc32c(body) == u32::from_be_bytes(*checksum)).then_some(Self {
                 sequence: u64::from_be_bytes(*sequence),
                 last_id: FrameId::from_bytes(id.try_into().ok()?),
             })

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use async_trait::async_trait;
 
+use super::codec::Decoder;
 use super::keys::Tail;
 use super::{FORMAT, KvBatch, KvEngine, KvOp, KvSnapshot, Space, codec, keys, plan};
 use crate::store::{PageBuilder, taken};
@@ -139,11 +140,14 @@ fn commit<E: KvEngine>(engine: &E, tail: &Mutex<Tail>, batch: &Batch) -> Result<
     }
     // Held to the end: commits have numbers, and so an order.
     let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
-    let snapshot = engine.snapshot()?;
+    // Only what is removed or imported has to be looked up first.
+    let looks_up = !batch.remove.is_empty() || batch.insert.iter().any(|frame| frame.id <= tail.last_id);
+    let snapshot = if looks_up { Some(engine.snapshot()?) } else { None };
+    let stored = |key: &[u8]| snapshot.as_ref().map_or(Ok(None), |snapshot| snapshot.get(Space::Frames, key));
     let mut ops = Vec::with_capacity(batch.insert.len() * 4 + batch.remove.len() * 4 + 1);
     for id in &batch.remove {
         let key = keys::frame(*id);
-        if let Some(record) = snapshot.get(Space::Frames, &key)? {
+        if let Some(record) = stored(&key)? {
             let frame = codec::decode(*id, record.as_ref())?;
             ops.push(KvOp::Delete { space: Space::Frames, key });
             ops.extend(keys::index_entries(&frame).into_iter().map(|key| KvOp::Delete { space: Space::Index, key }));
@@ -158,7 +162,7 @@ fn commit<E: KvEngine>(engine: &E, tail: &Mutex<Tail>, batch: &Batch) -> Result<
         previous = Some(frame.id);
         let key = keys::frame(frame.id);
         // Only an imported frame can be at or below the greatest id.
-        if frame.id <= tail.last_id && snapshot.get(Space::Frames, &key)?.is_some() {
+        if frame.id <= tail.last_id && stored(&key)?.is_some() {
             return Err(taken(frame.id));
         }
         last_id = last_id.max(frame.id);
@@ -173,9 +177,9 @@ fn commit<E: KvEngine>(engine: &E, tail: &Mutex<Tail>, batch: &Batch) -> Result<
     Ok(())
 }
 
-fn fetch<S: KvSnapshot>(snapshot: &S, id: FrameId) -> Result<Frame> {
+fn fetch<S: KvSnapshot>(snapshot: &S, decoder: &mut Decoder, id: FrameId) -> Result<Frame> {
     match snapshot.get(Space::Frames, &keys::frame(id))? {
-        Some(record) => codec::decode(id, record.as_ref()),
+        Some(record) => decoder.decode(id, record.as_ref()),
         None => Err(Error::corrupt(format!("frame {id} is in the index, but its record is missing"))),
     }
 }
@@ -184,11 +188,12 @@ fn scan<S: KvSnapshot>(snapshot: &S, scan: &Scan) -> Result<ScanPage> {
     let mut page = PageBuilder::new(scan);
     let Some(plan) = plan::plan(scan) else { return Ok(page.finish(true)) };
     let mut complete = true;
+    let mut decoder = Decoder::default();
     snapshot.range(plan.space, &plan.first, &plan.last, scan.direction, &mut |key, value| {
         let id = keys::id_of(key)?;
         let frame = match plan.space {
-            Space::Frames => codec::decode(id, value)?,
-            Space::Index => fetch(snapshot, id)?,
+            Space::Frames => decoder.decode(id, value)?,
+            Space::Index => fetch(snapshot, &mut decoder, id)?,
         };
         match page.push(frame) {
             true => Ok(ControlFlow::Continue(())),
@@ -225,7 +230,7 @@ fn topics<S: KvSnapshot>(snapshot: &S, page: &TopicPage) -> Result<Vec<TopicTail
         let (least, greatest) = (keys::topic(&topic, FrameId::MIN), keys::topic(&topic, FrameId::MAX));
         let newest = first_key(snapshot, &least, &greatest, Direction::Descending)?.unwrap_or(key);
         from = keys::topics_after(&topic);
-        found.push(TopicTail { last: fetch(snapshot, keys::id_of(&newest)?)?, topic });
+        found.push(TopicTail { last: fetch(snapshot, &mut Decoder::default(), keys::id_of(&newest)?)?, topic });
     }
     Ok(found)
 }

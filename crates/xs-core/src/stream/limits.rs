@@ -1,5 +1,7 @@
 //! Every bound and tunable of the engine, in one place.
 
+use std::time::Duration;
+
 /// Requests that wait for the sequencer. Beyond it, callers wait.
 pub const QUEUE_REQUESTS_MAX: usize = 1024;
 /// Bytes of frames that wait for the sequencer, or are being committed. Beyond it, callers wait.
@@ -7,13 +9,17 @@ pub const QUEUE_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Frames after which a group takes no further append.
 pub const GROUP_FRAMES_MAX: usize = 4096;
 
+/// How long the sequencer stays awake for the next request after it has answered one: about twice
+/// what it takes a caller to wake and append again. A stream that is idle longer costs nothing.
+pub const LINGER: Duration = Duration::from_micros(50);
+
 /// Frames in one atomic append or import.
 pub const BATCH_FRAMES_MAX: usize = 10_000;
 /// Bytes of frames in one atomic append or import.
 pub const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Frames in a page of history: large enough that crossing threads costs little for each frame.
-pub const PAGE_FRAMES: usize = 1024;
+pub const PAGE_FRAMES: usize = 2048;
 /// Bytes after which a page of history ends. A reader holds two pages.
 pub const PAGE_BYTES: usize = 1024 * 1024;
 

@@ -10,7 +10,7 @@ use super::limits::{QUEUE_BYTES_MAX, QUEUE_REQUESTS_MAX, WINDOW_FRAMES_MAX};
 use super::retention::{Expiry, Kept, housekeeping};
 use super::window::Window;
 use super::writer::{Request, Sequencer};
-use crate::{Cas, Clock, Durability, Error, IdSource, RandomIds, Result, Store, SystemClock};
+use crate::{Cas, Clock, Durability, Error, IdSource, RandomIds, Result, Store, SystemClock, blocking};
 
 /// How a stream behaves: plain data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,7 +143,7 @@ impl EventStream {
             done: done_sender,
             tasks,
         };
-        tokio::spawn(sequencer.run());
+        blocking::spawn_thread("xs-sequencer", sequencer.run())?;
         let queue_bytes = Arc::new(Semaphore::new(QUEUE_BYTES_MAX));
         Ok(Self { handle: Arc::new(Handle { shared, queue, queue_bytes, done }) })
     }

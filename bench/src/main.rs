@@ -1,0 +1,62 @@
+//! What xs costs beside the bare engine, as ratios within one run.
+//!
+//! `cargo run --release -- append|read|queries [frames]`; without a word, all of them. Each pair of
+//! figures is taken in turns, several times, and the median of the ratios is what counts: the
+//! machine is not quiet.
+
+mod append;
+mod queries;
+mod read;
+
+use std::path::Path;
+use std::time::Instant;
+
+use xs::{BatchOptions, Durability, EventStream, Frame, NewFrame};
+
+/// Frames in the large topic, where nothing else is said.
+const FRAMES: usize = 1_000_000;
+
+#[tokio::main]
+async fn main() -> xs::Result<()> {
+    let mut args = std::env::args().skip(1);
+    let what = args.next().unwrap_or_else(|| "all".to_owned());
+    let frames = args.next().map_or(FRAMES, |n| n.parse().expect("a number of frames"));
+    match what.as_str() {
+        // A process of its own, so that its memory is its own.
+        "read-child" => return read::child(Path::new(&args.next().expect("a path"))).await,
+        "append" => append::run().await?,
+        "read" => read::run(frames).await?,
+        "queries" => queries::run(frames).await?,
+        _ => {
+            append::run().await?;
+            read::run(frames).await?;
+            queries::run(frames).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A frame as an application writes it.
+fn new_frame(topic: &str, n: usize) -> NewFrame {
+    let meta = serde_json::json!({"sequence": n, "source": "bench", "path": "/usr/share/doc/readme"});
+    Frame::topic(topic).expect("a topic").meta(meta)
+}
+
+/// Appends many frames, as fast as it goes.
+async fn fill(stream: &EventStream, topic: &str, frames: usize) -> xs::Result<()> {
+    let options = BatchOptions { durability: Some(Durability::Buffered), ..BatchOptions::default() };
+    for start in (0..frames).step_by(1000) {
+        let batch = (start..frames.min(start + 1000)).map(|n| new_frame(topic, n)).collect();
+        stream.append_all(batch, options.clone()).await?;
+    }
+    Ok(())
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn seconds(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64()
+}

@@ -1,0 +1,96 @@
+//! Reading everything, beside a bare scan of the same keyspace, and what that holds in memory.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use fjall::{Database, KeyspaceCreateOptions};
+use futures::TryStreamExt as _;
+use xs::ReadOptions;
+
+use crate::{fill, median, seconds};
+
+const ROUNDS: usize = 5;
+
+/// Entries a second, and how many.
+fn bare_scan(dir: &Path) -> (f64, usize) {
+    let database = Database::builder(dir).cache_size(16 << 20).worker_threads(2).open().expect("fjall");
+    let frames = database.keyspace("frames", KeyspaceCreateOptions::default).expect("a keyspace");
+    let start = Instant::now();
+    let (mut count, mut bytes) = (0, 0);
+    for entry in frames.iter() {
+        let (key, value) = entry.into_inner().expect("an entry");
+        count += 1;
+        bytes += key.len() + value.len();
+    }
+    std::hint::black_box(bytes);
+    (count as f64 / seconds(start), count)
+}
+
+/// Frames a second, and how many.
+async fn read_all(path: &Path) -> xs::Result<(f64, usize)> {
+    let stream = xs::open(path).await?;
+    let start = Instant::now();
+    let mut frames = stream.read(ReadOptions::default());
+    let mut count = 0;
+    while let Some(frame) = frames.try_next().await? {
+        count += 1;
+        std::hint::black_box(frame);
+    }
+    let rate = count as f64 / seconds(start);
+    stream.close().await?;
+    Ok((rate, count))
+}
+
+pub(crate) async fn run(frames: usize) -> xs::Result<()> {
+    let dir = tempfile::tempdir_in(".").expect("a directory");
+    let path = dir.path().join("xs");
+    let stream = xs::open(&path).await?;
+    fill(&stream, "bench.read", frames).await?;
+    stream.close().await?;
+    let (mut ratios, mut last) = (Vec::new(), (0.0, 0.0));
+    for _ in 0..ROUNDS {
+        let index = path.join("index");
+        let (bare, entries) = tokio::task::block_in_place(|| bare_scan(&index));
+        let (ours, count) = read_all(&path).await?;
+        assert_eq!((count, entries), (frames, frames));
+        ratios.push(ours / bare);
+        last = (bare, ours);
+    }
+    println!("read: last round, frames/s: bare scan {:.0}, EventStream::read {:.0}", last.0, last.1);
+    println!("read: {frames} frames at {:.2} of the bare scan's rate (bar: at least 0.5)", median(ratios));
+    let exe = std::env::current_exe().expect("this program");
+    let child = Command::new(exe).args(["read-child", "0"]).arg(&path).status().expect("a child");
+    assert!(child.success());
+    Ok(())
+}
+
+/// Memory in KiB, as the system counts it.
+fn resident_kib() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status.lines().find(|line| line.starts_with("VmRSS")).expect("VmRSS");
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
+}
+
+/// What reading everything holds beyond the idle stream.
+pub(crate) async fn child(path: &Path) -> xs::Result<()> {
+    let stream = xs::open(path).await?;
+    stream.last(xs::Filter::all()).await?;
+    let idle = resident_kib();
+    let mut frames = stream.read(ReadOptions::default());
+    let (mut peak, mut count) = (idle, 0usize);
+    while let Some(frame) = frames.try_next().await? {
+        std::hint::black_box(frame);
+        count += 1;
+        if count.is_multiple_of(500) {
+            peak = peak.max(resident_kib());
+        }
+    }
+    println!(
+        "read: {count} frames hold {:.1} MiB above the idle stream's {:.1} MiB (bar: at most 32)",
+        (peak - idle) as f64 / 1024.0,
+        idle as f64 / 1024.0
+    );
+    drop(frames);
+    stream.close().await
+}
