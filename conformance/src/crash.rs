@@ -1,6 +1,6 @@
 //! S1 and S2 under a real kill: a child process commits, and is killed in the middle.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -36,7 +36,7 @@ pub(crate) fn child(subjects: &[StoreSubject]) -> ! {
             let durability = if next.is_multiple_of(2) { Durability::Sync } else { Durability::Buffered };
             let insert = batch(next).into_iter().map(Arc::new).collect();
             store.commit(Batch { insert, durability, ..Batch::default() }).await.unwrap();
-            writeln!(std::io::stdout(), "{next}").unwrap();
+            println!("{next}");
             next += 1;
         }
     })

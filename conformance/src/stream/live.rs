@@ -223,7 +223,7 @@ async fn E3_pulses_come_at_the_heartbeat(pair: &Pair, dir: &Path) {
     let follow = Follow::Pulse(Duration::from_millis(100));
     let filter: Filter = "a".parse().unwrap();
     let mut live = stream.read(ReadOptions { follow, ..ReadOptions::default().filter(filter) });
-    assert_eq!(take(&mut live, 1).await, [first.clone()]);
+    assert_eq!(take(&mut live, 1).await, std::slice::from_ref(&first));
     let mut pulses = Vec::new();
     for _ in 0..3 {
         assert!(live.next().now_or_never().is_none());

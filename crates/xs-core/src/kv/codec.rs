@@ -69,7 +69,7 @@ impl Decoder {
     }
 
     fn topic(&mut self, name: &[u8]) -> Option<Topic> {
-        if !self.topic.as_ref().is_some_and(|last| last.as_str().as_bytes() == name) {
+        if self.topic.as_ref().is_none_or(|last| last.as_str().as_bytes() != name) {
             self.topic = Some(Topic::parse(std::str::from_utf8(name).ok()?).ok()?);
         }
         self.topic.clone()

@@ -23,13 +23,16 @@ use crate::{
     Batch, Durability, Error, ErrorKind, ExpectFailed, Filter, Frame, FrameId, IdSource, NewFrame, Result, Topic, Ttl,
 };
 
+/// What an append is answered with.
+pub(super) type Appended = Result<Vec<Arc<Frame>>>;
+
 /// What a caller wants appended, atomically.
 #[derive(Debug)]
 pub(super) struct Append {
     pub(super) frames: Vec<NewFrame>,
     pub(super) expect: Vec<(Topic, Expect)>,
     pub(super) durability: Durability,
-    pub(super) reply: oneshot::Sender<Result<Vec<Arc<Frame>>>>,
+    pub(super) reply: oneshot::Sender<Appended>,
     /// Its share of the queue's bytes, given back when it is answered.
     pub(super) _permit: OwnedSemaphorePermit,
 }
@@ -60,7 +63,7 @@ struct Group {
     /// Topics with more frames than one batch removes: everything before the id goes.
     cut: Vec<(Topic, FrameId)>,
     durability: Option<Durability>,
-    answers: Vec<(oneshot::Sender<Result<Vec<Arc<Frame>>>>, Result<Vec<Arc<Frame>>>)>,
+    answers: Vec<(oneshot::Sender<Appended>, Appended)>,
     /// Held until the answers are out, so that what is being committed counts too.
     permits: Vec<OwnedSemaphorePermit>,
 }
@@ -193,12 +196,7 @@ impl Sequencer {
     }
 
     /// Checks one append and adds its frames to the group, or leaves the group as it was.
-    async fn prepare(
-        &mut self,
-        group: &mut Group,
-        frames: Vec<NewFrame>,
-        expect: &[(Topic, Expect)],
-    ) -> Result<Vec<Arc<Frame>>> {
+    async fn prepare(&mut self, group: &mut Group, frames: Vec<NewFrame>, expect: &[(Topic, Expect)]) -> Appended {
         let now_ms = self.shared.clock.now_ms();
         for (topic, expect) in expect {
             let actual = self.last_of(group, topic, now_ms).await?;
