@@ -40,5 +40,5 @@ mod suite;
 mod tools;
 
 pub use fault::{Gate, GatedStore};
-pub use subject::{CasSubject, StoreSubject};
+pub use subject::{CasSubject, MakeNewer, StoreSubject};
 pub use suite::Suite;

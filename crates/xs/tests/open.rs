@@ -1,5 +1,5 @@
 //! Opening what is there, what is not, and what is something else.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a test")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 #![cfg(all(feature = "fjall", feature = "cas-fs"))]
 
 use std::fs;
