@@ -10,7 +10,7 @@ use xs_core::kv::{KvBatch, KvEngine, KvOp, KvSnapshot, Space, Visit};
 use xs_core::{Capabilities, Create, Direction, Durability, Error, ErrorKind, Result};
 
 use crate::durable::Note;
-use crate::error::convert;
+use crate::error::{OPENING, convert};
 use crate::factory::FjallSettings;
 
 /// A fjall database with one keyspace for frames and one for the index.
@@ -34,7 +34,7 @@ impl FjallEngine {
     /// Opens the database in `dir`, which exists. Blocks. The caller holds the lock that makes it
     /// the only owner.
     pub fn open(dir: &Path, create: Create, settings: FjallSettings) -> Result<Self> {
-        let doing = |error| convert("opening", dir, error);
+        let doing = |error| convert(OPENING, dir, error);
         if create == Create::Never && !dir.join("version").exists() {
             return Err(Error::new(ErrorKind::NotFound, format!("no fjall index is in {}", dir.display())));
         }

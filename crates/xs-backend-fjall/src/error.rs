@@ -4,12 +4,16 @@ use std::path::Path;
 
 use xs_core::{Error, ErrorKind};
 
+/// What is done to an index that may not be one.
+pub(crate) const OPENING: &str = "opening";
+
 /// The error of `doing` something to the index in `dir`, its cause kept.
 pub(crate) fn convert(doing: &str, dir: &Path, error: fjall::Error) -> Error {
     use fjall::Error as Fjall;
+    let opening = doing == OPENING;
     let doing = format!("{doing} the fjall index in {}", dir.display());
     let (kind, what) = match &error {
-        Fjall::Io(_) | Fjall::Storage(fjall::LsmError::Io(_)) => return io(&doing, error),
+        Fjall::Io(_) | Fjall::Storage(fjall::LsmError::Io(_)) => return io(&doing, opening, error),
         Fjall::Locked => (ErrorKind::Locked, "another owner has it open".to_owned()),
         Fjall::Poisoned => (ErrorKind::Closed, "an earlier write failed; open it again".to_owned()),
         Fjall::InvalidVersion(Some(version)) => {
@@ -28,7 +32,7 @@ pub(crate) fn convert(doing: &str, dir: &Path, error: fjall::Error) -> Error {
 }
 
 /// The kind follows from the system's error; the source stays fjall's.
-fn io(doing: &str, error: fjall::Error) -> Error {
+fn io(doing: &str, opening: bool, error: fjall::Error) -> Error {
     let cause = match &error {
         fjall::Error::Io(cause) | fjall::Error::Storage(fjall::LsmError::Io(cause)) => cause,
         _ => return Error::new(ErrorKind::Internal, doing).with_source(error),
@@ -38,7 +42,9 @@ fn io(doing: &str, error: fjall::Error) -> Error {
         std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::InvalidData | std::io::ErrorKind::NotFound => {
             ErrorKind::Corrupt
         }
-        kind => Error::io(doing, kind.into()).kind(),
+        // The place may be the wrong one to open; once open, no input of a caller is at fault.
+        kind if opening => Error::io(doing, kind.into()).kind(),
+        _ => ErrorKind::Unavailable,
     };
     Error::new(kind, format!("{doing}: {cause}")).with_source(error)
 }

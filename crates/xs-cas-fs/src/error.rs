@@ -5,9 +5,15 @@ use std::path::Path;
 
 use xs_core::{ContentHash, Error, ErrorKind};
 
-/// The error of `doing` something to `path`.
-pub(crate) fn convert(doing: &str, path: &Path, error: io::Error) -> Error {
+/// The error of `doing` something to `path` while the store is opened: the place may be the wrong one.
+pub(crate) fn opening(doing: &str, path: &Path, error: io::Error) -> Error {
     Error::io(format_args!("{doing} {}", path.display()), error)
+}
+
+/// The error of `doing` something to `path` while the store is in use: whatever the system says, no
+/// input of a caller is at fault.
+pub(crate) fn convert(doing: &str, path: &Path, error: io::Error) -> Error {
+    Error::new(ErrorKind::Unavailable, format!("{doing} {}: {error}", path.display())).with_source(error)
 }
 
 /// The error of reading content that is not there.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use xs_core::{ContentHash, Create, Error, ErrorKind, Result};
 
-use crate::error::convert;
+use crate::error::opening;
 
 const SHARDS: u16 = 256;
 
@@ -24,14 +24,14 @@ impl Layout {
         let layout = Self { dir: dir.to_owned() };
         let tmp = layout.tmp();
         make_dir(&tmp)?;
-        for entry in fs::read_dir(&tmp).map_err(|error| convert("reading", &tmp, error))? {
-            let path = entry.map_err(|error| convert("reading", &tmp, error))?.path();
-            fs::remove_file(&path).map_err(|error| convert("clearing", &path, error))?;
+        for entry in fs::read_dir(&tmp).map_err(|error| opening("reading", &tmp, error))? {
+            let path = entry.map_err(|error| opening("reading", &tmp, error))?.path();
+            fs::remove_file(&path).map_err(|error| opening("clearing", &path, error))?;
         }
         for shard in 0..SHARDS {
             make_dir(&dir.join(format!("{shard:02x}")))?;
         }
-        sync_dir(dir).map_err(|error| convert("syncing", dir, error))?;
+        sync_dir(dir).map_err(|error| opening("syncing", dir, error))?;
         Ok(layout)
     }
 
@@ -42,7 +42,7 @@ impl Layout {
                 Err(Error::new(ErrorKind::NotFound, format!("no content store is in {}", dir.display())))
             }
             Create::Never => Ok(()),
-            Create::IfMissing => fs::create_dir_all(dir).map_err(|error| convert("creating", dir, error)),
+            Create::IfMissing => fs::create_dir_all(dir).map_err(|error| opening("creating", dir, error)),
         }
     }
 
@@ -89,7 +89,7 @@ impl Layout {
 
 fn make_dir(dir: &Path) -> Result<()> {
     match fs::create_dir(dir) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(convert("creating", dir, error)),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(opening("creating", dir, error)),
         _ => Ok(()),
     }
 }
