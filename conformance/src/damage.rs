@@ -13,7 +13,8 @@ const FLIPS_IN_A_FILE: usize = 48;
 
 fn frames() -> Vec<Frame> {
     let one = |n: u64| {
-        let frame = new(["a", "a.b", "c"][usize::try_from(n % 3).unwrap()]).meta(serde_json::json!({"number": n}));
+        let frame = new(["a", "a.b", "c"][usize::try_from(n % 3).unwrap()])
+            .meta(serde_json::json!({"number": n, "padding": "x".repeat(1500)}));
         frame.ttl(Ttl::Time { ms: n }).with_id(id(n))
     };
     (1..=40).map(one).collect()

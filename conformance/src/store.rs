@@ -367,7 +367,7 @@ async fn S_topics_come_in_pages_with_their_last_frame(subject: &StoreSubject, di
     names.sort_unstable();
     names.dedup();
     for limit in [1, 2, 100] {
-        for prefix in ["", "a", "a.", "a.b", "b.a.b.c", "c"] {
+        for prefix in ["", "a", "a.", "a.b", "b.a.b.c", "c", "a\0", "\u{ff}", " "] {
             let mut found = Vec::new();
             let mut page = TopicPage { prefix: prefix.to_owned(), after: None, limit };
             loop {

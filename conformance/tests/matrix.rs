@@ -15,6 +15,9 @@ fn main() {
     let mut suite = Suite::new();
     suite.store(StoreSubject::new("memory", Arc::new(MemoryStoreFactory::new())));
     suite.store(StoreSubject::new("fjall", Arc::new(FjallFactory::default())).make_newer(newer_fjall));
+    // So little memory that what is stored is soon in tables, and journals are sealed.
+    let small = FjallFactory::new(FjallSettings::default().memtable_bytes(16 * 1024));
+    suite.store(StoreSubject::new("fjall-tables", Arc::new(small)).make_newer(newer_fjall));
     suite.cas(CasSubject::new("memory", Arc::new(MemoryCasFactory::new())));
     suite.cas(CasSubject::new("fs", Arc::new(FsCasFactory)));
     for store in ["memory", "fjall"] {

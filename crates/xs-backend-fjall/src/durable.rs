@@ -1,49 +1,72 @@
-//! A note of how far the index was made durable, outside fjall's own files.
+//! A note of how far the index was made durable, and of its format, outside fjall's own files.
 //!
 //! When fjall opens and finds a part of its journal that it cannot read, it cuts the journal off
 //! there: after a crash that is right, since what follows was never acknowledged. But when a byte
 //! of the journal was damaged later, the same cut would drop acknowledged commits in silence. The
 //! note tells the two apart: it is written after a commit was synced, without a sync of its own, so
-//! it is never ahead of what is on stable storage.
+//! it is never ahead of what is on stable storage. And it can be read without opening, and so
+//! without changing, a database of a newer format.
 //!
-//! The file `durable` holds the number of a commit (8 bytes, big-endian) and the CRC-32C of those
-//! bytes (4). A note that is torn or damaged is as good as none.
+//! The file `durable` holds the format (4 bytes), the number of a commit (8), and the CRC-32C of
+//! both (4), all big-endian. A note that is torn or damaged is as good as none.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Seek as _};
-use std::path::Path;
+use std::fs::{self, File, OpenOptions};
+use std::path::{Path, PathBuf};
 
+use xs_core::kv::FORMAT;
 use xs_core::{Error, Result};
 
-const NOTE_BYTES: usize = 12;
+const NAME: &str = "durable";
 
+/// What was noted last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Noted {
+    pub(crate) format: u32,
+    /// Everything up to this commit is on stable storage.
+    pub(crate) sequence: u64,
+}
+
+impl Noted {
+    /// Reads the note in `dir`, changing nothing.
+    pub(crate) fn read(dir: &Path) -> Option<Self> {
+        let bytes = fs::read(dir.join(NAME)).ok()?;
+        let (body, checksum) = bytes.split_last_chunk::<4>()?;
+        let (format, sequence) = body.split_first_chunk::<4>()?;
+        let noted =
+            Self { format: u32::from_be_bytes(*format), sequence: u64::from_be_bytes(sequence.try_into().ok()?) };
+        (crc32c::crc32c(body) == u32::from_be_bytes(*checksum)).then_some(noted)
+    }
+
+    pub(crate) fn encode(self) -> Vec<u8> {
+        let mut bytes = [&self.format.to_be_bytes()[..], &self.sequence.to_be_bytes()].concat();
+        bytes.extend(crc32c::crc32c(&bytes).to_be_bytes());
+        bytes
+    }
+}
+
+/// Where notes are written.
 #[derive(Debug)]
 pub(crate) struct Note {
     file: File,
+    dir: PathBuf,
 }
 
 impl Note {
-    pub(crate) fn open(path: &Path) -> Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-        file.map(|file| Self { file }).map_err(|error| Error::io(format_args!("opening {}", path.display()), error))
+    pub(crate) fn open(dir: &Path) -> Result<Self> {
+        let path = dir.join(NAME);
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = file.map_err(|error| Error::io(format_args!("opening {}", path.display()), error))?;
+        Ok(Self { file, dir: dir.to_owned() })
     }
 
     /// The number that was noted last.
-    pub(crate) fn read(&self) -> Option<u64> {
-        let mut note = [0; NOTE_BYTES];
-        let mut file = &self.file;
-        file.rewind().ok()?;
-        file.read_exact(&mut note).ok()?;
-        let (number, checksum) = note.split_last_chunk::<4>()?;
-        let number: [u8; 8] = number.try_into().ok()?;
-        (crc32c::crc32c(&number) == u32::from_be_bytes(*checksum)).then(|| u64::from_be_bytes(number))
+    pub(crate) fn sequence(&self) -> Option<u64> {
+        Noted::read(&self.dir).map(|noted| noted.sequence)
     }
 
     /// Notes that everything up to this commit is on stable storage.
     pub(crate) fn write(&self, sequence: u64) {
-        let number = sequence.to_be_bytes();
-        let note = [&number[..], &crc32c::crc32c(&number).to_be_bytes()].concat();
-        if let Err(error) = write_at_start(&self.file, &note) {
+        if let Err(error) = write_at_start(&self.file, &Noted { format: FORMAT, sequence }.encode()) {
             // The data is durable all the same; only damage to it could now go unnoticed.
             tracing::warn!(%error, "noting how far the index is durable failed");
         }
@@ -58,7 +81,7 @@ fn write_at_start(file: &File, bytes: &[u8]) -> std::io::Result<()> {
 
 #[cfg(not(unix))]
 fn write_at_start(mut file: &File, bytes: &[u8]) -> std::io::Result<()> {
-    use std::io::Write as _;
+    use std::io::{Seek as _, Write as _};
     file.rewind()?;
     file.write_all(bytes)
 }
@@ -70,16 +93,18 @@ mod tests {
     #[test]
     fn a_torn_note_is_no_note() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("durable");
-        let note = Note::open(&path).unwrap();
-        assert_eq!(note.read(), None);
+        let note = Note::open(dir.path()).unwrap();
+        assert_eq!(note.sequence(), None);
         note.write(7);
-        assert_eq!(Note::open(&path).unwrap().read(), Some(7));
-        for at in 0..NOTE_BYTES {
-            let mut bytes = std::fs::read(&path).unwrap();
+        assert_eq!(Note::open(dir.path()).unwrap().sequence(), Some(7));
+        let sound = fs::read(dir.path().join(NAME)).unwrap();
+        for at in 0..sound.len() {
+            let mut bytes = sound.clone();
             bytes[at] ^= 1;
-            std::fs::write(dir.path().join("torn"), &bytes).unwrap();
-            assert_eq!(Note::open(&dir.path().join("torn")).unwrap().read(), None);
+            fs::write(dir.path().join(NAME), &bytes).unwrap();
+            assert_eq!(Noted::read(dir.path()), None);
+            fs::write(dir.path().join(NAME), &sound[..at]).unwrap();
+            assert_eq!(Noted::read(dir.path()), None);
         }
     }
 }

@@ -1,17 +1,22 @@
 //! fjall as a [`KvEngine`].
 
 use std::fmt;
+use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable as _};
-use xs_core::kv::{KvBatch, KvEngine, KvOp, KvSnapshot, Space, Visit};
+use xs_core::kv::{FORMAT, KvBatch, KvEngine, KvOp, KvSnapshot, Space, Visit};
 use xs_core::{Capabilities, Create, Direction, Durability, Error, ErrorKind, Result};
 
-use crate::durable::Note;
+use crate::durable::{Note, Noted};
 use crate::error::{OPENING, convert};
 use crate::factory::FjallSettings;
+use crate::journal;
+
+/// The file that fjall makes last.
+const VERSION: &str = "version";
 
 /// A fjall database with one keyspace for frames and one for the index.
 ///
@@ -35,21 +40,27 @@ impl FjallEngine {
     /// the only owner.
     pub fn open(dir: &Path, create: Create, settings: FjallSettings) -> Result<Self> {
         let doing = |error| convert(OPENING, dir, error);
-        if create == Create::Never && !dir.join("version").exists() {
-            return Err(Error::new(ErrorKind::NotFound, format!("no fjall index is in {}", dir.display())));
-        }
+        prepare(dir, create)?;
         let database = Database::builder(dir)
             .cache_size(settings.cache_bytes)
             .worker_threads(settings.worker_threads.max(1))
             .open()
             .map_err(doing)?;
-        let keyspace = |name| database.keyspace(name, KeyspaceCreateOptions::default).map_err(doing);
+        let keyspace = |name| {
+            // What is gone must not come back empty.
+            if create == Create::Never && !database.keyspace_exists(name) {
+                let gone = format!("the fjall index in {} has lost its {name}", dir.display());
+                return Err(Error::new(ErrorKind::Corrupt, gone));
+            }
+            let options = || KeyspaceCreateOptions::default().max_memtable_size(settings.memtable_bytes);
+            database.keyspace(name, options).map_err(doing)
+        };
         Ok(Self {
             frames: keyspace("frames")?,
             index: keyspace("index")?,
             database,
             dir: dir.into(),
-            note: Note::open(&dir.join("durable"))?,
+            note: Note::open(dir)?,
             applied: Mutex::new(0),
         })
     }
@@ -60,6 +71,42 @@ impl FjallEngine {
             Space::Index => &self.index,
         }
     }
+}
+
+/// Looks at what is in `dir` before fjall does, because fjall repairs what it opens.
+fn prepare(dir: &Path, create: Create) -> Result<()> {
+    let noted = Noted::read(dir);
+    if let Some(Noted { format, .. }) = noted
+        && format > FORMAT
+    {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("the fjall index has format {format}; this build reads up to {FORMAT}: use a newer xs"),
+        ));
+    }
+    let version = dir.join(VERSION);
+    let made = version.metadata().is_ok_and(|metadata| metadata.len() > 0);
+    match create {
+        Create::Never if !version.exists() => {
+            Err(Error::new(ErrorKind::NotFound, format!("no fjall index is in {}", dir.display())))
+        }
+        // Its making was interrupted, before anything could be stored in it.
+        Create::IfMissing if !made && noted.is_none() => clear(dir),
+        _ => journal::check(dir, noted.map_or(0, |noted| noted.sequence)),
+    }
+}
+
+/// Removes what fjall makes first.
+fn clear(dir: &Path) -> Result<()> {
+    let doing = |error| Error::io(format_args!("clearing {}", dir.display()), error);
+    let unless_missing = |result: std::io::Result<()>| match result {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(doing(error)),
+        _ => Ok(()),
+    };
+    for file in ["0.jnl", "lock", VERSION] {
+        unless_missing(fs::remove_file(dir.join(file)))?;
+    }
+    unless_missing(fs::remove_dir_all(dir.join("keyspaces")))
 }
 
 impl fmt::Debug for FjallEngine {
@@ -110,7 +157,7 @@ impl KvEngine for FjallEngine {
     }
 
     fn durable_sequence(&self) -> Result<Option<u64>> {
-        Ok(self.note.read())
+        Ok(self.note.sequence())
     }
 
     fn sync(&self) -> Result<()> {

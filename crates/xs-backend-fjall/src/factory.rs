@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use xs_core::kv::KvStore;
-use xs_core::{Create, Error, ErrorKind, Location, OwnerLock, Result, Store, StoreFactory, blocking};
+use xs_core::{Create, Error, ErrorKind, Location, OwnerLock, Result, Store, StoreFactory, blocking, dirs};
 
 use crate::engine::FjallEngine;
 
@@ -16,13 +16,24 @@ use crate::engine::FjallEngine;
 pub struct FjallSettings {
     /// Bytes of blocks that are cached. What a long read leaves in memory is little more than this.
     pub cache_bytes: u64,
+    /// Bytes of new entries that each keyspace holds in memory before they become a table.
+    pub memtable_bytes: u64,
     /// Threads that flush and compact.
     pub worker_threads: usize,
 }
 
 impl Default for FjallSettings {
     fn default() -> Self {
-        Self { cache_bytes: 16 * 1024 * 1024, worker_threads: 2 }
+        Self { cache_bytes: 16 * 1024 * 1024, memtable_bytes: 64 * 1024 * 1024, worker_threads: 2 }
+    }
+}
+
+impl FjallSettings {
+    /// With this much of new entries in memory.
+    #[must_use]
+    pub fn memtable_bytes(mut self, bytes: u64) -> Self {
+        self.memtable_bytes = bytes;
+        self
     }
 }
 
@@ -53,8 +64,9 @@ impl StoreFactory for FjallFactory {
 
 fn open(dir: &Path, create: Create, settings: FjallSettings) -> Result<Arc<dyn Store>> {
     match create {
-        Create::IfMissing => std::fs::create_dir_all(dir)
-            .map_err(|error| Error::io(format_args!("creating {}", dir.display()), error))?,
+        Create::IfMissing => {
+            dirs::create_all(dir).map_err(|error| Error::io(format_args!("creating {}", dir.display()), error))?
+        }
         Create::Never if !dir.is_dir() => {
             return Err(Error::new(ErrorKind::NotFound, format!("no fjall index is in {}", dir.display())));
         }

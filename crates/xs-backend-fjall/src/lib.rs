@@ -23,6 +23,7 @@ mod durable;
 mod engine;
 mod error;
 mod factory;
+mod journal;
 
 pub use engine::{FjallEngine, FjallSnapshot};
 pub use factory::{FjallFactory, FjallSettings};

@@ -9,11 +9,11 @@ use std::time::UNIX_EPOCH;
 use async_trait::async_trait;
 use xs_core::{
     ByteRange, Capabilities, Cas, CasWriter, ContentHash, ContentInfo, ContentPage, ContentReader, Create, OwnerLock,
-    Result, blocking,
+    Result, blocking, dirs,
 };
 
 use crate::error::{closed, convert, missing};
-use crate::layout::{Layout, sync_dir};
+use crate::layout::Layout;
 use crate::reader::chunks;
 use crate::writer::FsWriter;
 
@@ -142,7 +142,7 @@ impl Cas for FsCas {
                 Err(error) => Err(convert("removing", &path, error)),
                 Ok(()) => {
                     let (shard, _) = layout.shard_of(hash);
-                    sync_dir(&shard).map_err(|error| convert("syncing", &shard, error))
+                    dirs::sync(&shard).map_err(|error| convert("syncing", &shard, error))
                 }
             }
         })

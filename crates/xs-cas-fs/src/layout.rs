@@ -1,11 +1,11 @@
 //! Where content lies: paths from hashes and back. A hash is 32 bytes, so no path leaves the store
 //! (C10).
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use xs_core::{ContentHash, Create, Error, ErrorKind, Result};
+use xs_core::{ContentHash, Create, Error, ErrorKind, Result, dirs};
 
 use crate::error::opening;
 
@@ -31,7 +31,7 @@ impl Layout {
         for shard in 0..SHARDS {
             make_dir(&dir.join(format!("{shard:02x}")))?;
         }
-        sync_dir(dir).map_err(|error| opening("syncing", dir, error))?;
+        dirs::sync(dir).map_err(|error| opening("syncing", dir, error))?;
         Ok(layout)
     }
 
@@ -42,7 +42,7 @@ impl Layout {
                 Err(Error::new(ErrorKind::NotFound, format!("no content store is in {}", dir.display())))
             }
             Create::Never => Ok(()),
-            Create::IfMissing => fs::create_dir_all(dir).map_err(|error| opening("creating", dir, error)),
+            Create::IfMissing => dirs::create_all(dir).map_err(|error| opening("creating", dir, error)),
         }
     }
 
@@ -91,14 +91,5 @@ fn make_dir(dir: &Path) -> Result<()> {
     match fs::create_dir(dir) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(opening("creating", dir, error)),
         _ => Ok(()),
-    }
-}
-
-/// Makes the names in a directory durable. Not every system can; where it cannot, renames are
-/// durable by themselves or not at all.
-pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
-    match cfg!(unix) {
-        true => File::open(dir)?.sync_all(),
-        false => Ok(()),
     }
 }

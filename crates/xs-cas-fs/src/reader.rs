@@ -46,7 +46,10 @@ struct Reading {
 impl Reading {
     fn next(&mut self) -> Result<Vec<Bytes>> {
         let mut chunks = Vec::new();
-        while let (Some(verifier), true) = (&mut self.verifier, chunks.len() < CHUNKS_AT_ONCE) {
+        // Counted by what is read and not by what is wanted, so that a reader that is dropped stops
+        // soon also while it reads its way to a range.
+        for _ in 0..CHUNKS_AT_ONCE {
+            let Some(verifier) = &mut self.verifier else { break };
             let mut chunk = Vec::with_capacity(CHUNK_BYTES);
             let read = self.file.by_ref().take(CHUNK_BYTES as u64).read_to_end(&mut chunk);
             match read.map_err(|error| convert("reading", &self.path, error))? {

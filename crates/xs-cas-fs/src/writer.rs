@@ -6,10 +6,10 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use xs_core::{CasWriter, ContentHash, ContentHasher, Result, blocking};
+use xs_core::{CasWriter, ContentHash, ContentHasher, Result, blocking, dirs};
 
 use crate::error::convert;
-use crate::layout::{Layout, sync_dir};
+use crate::layout::Layout;
 
 /// Bytes that are gathered before they cross to the blocking pool. Content up to this size crosses
 /// once.
@@ -112,7 +112,7 @@ impl Spool {
         self.file = None;
         // Without this the name could be lost with the power, and with it content whose hash a
         // frame already holds.
-        sync_dir(&shard).map_err(|error| convert("syncing", &shard, error))?;
+        dirs::sync(&shard).map_err(|error| convert("syncing", &shard, error))?;
         Ok(hash)
     }
 }

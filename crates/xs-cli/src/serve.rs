@@ -1,5 +1,7 @@
 //! `xs serve`: a store, its socket, and what it is exposed at.
 
+use std::time::Duration;
+
 use futures::StreamExt as _;
 use tokio::signal;
 use xs::{EventStream, Frame, OpenOptions, ReadOptions};
@@ -43,8 +45,8 @@ pub(crate) async fn run(args: Serve) -> Result<()> {
     };
     let printing = tokio::spawn(print_frames(stream.read(ReadOptions::new_only())));
     let result = serve(stream, listeners, stop).await;
-    // It ends with the stream.
-    let _ = printing.await;
+    // It ends with the stream, unless the terminal is paused: that holds up nobody.
+    let _ = tokio::time::timeout(Duration::from_millis(500), printing).await;
     result
 }
 
@@ -55,7 +57,14 @@ async fn serve(stream: EventStream, listeners: Vec<Listener>, stop: impl Future<
 /// A line for each frame: for a person on a terminal, structured elsewhere.
 async fn print_frames(mut frames: xs::Reader) {
     let terminal = output::is_terminal();
-    while let Some(Ok(frame)) = frames.next().await {
+    while let Some(frame) = frames.next().await {
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(error) => {
+                tracing::error!(%error, "frames are no longer printed");
+                return;
+            }
+        };
         match terminal {
             // A terminal that has gone is no reason to stop serving.
             true => drop(output::print_line(&line(&frame))),

@@ -70,6 +70,13 @@ impl Frame {
         self.expires_at_ms().is_some_and(|at| at <= now_ms)
     }
 
+    /// Whether both have the same JSON form.
+    pub(crate) fn is_same_on_a_line(&self, other: &Self) -> bool {
+        let line = |meta: &Option<Meta>| meta.as_ref().map(|meta| meta.one_line().into_owned());
+        let Self { id, topic, hash, meta, ttl } = self;
+        (id, topic, hash, ttl) == (&other.id, &other.topic, &other.hash, &other.ttl) && line(meta) == line(&other.meta)
+    }
+
     /// Roughly the memory that it holds, in bytes.
     pub(crate) fn weight(&self) -> usize {
         size_of::<Self>()

@@ -40,6 +40,7 @@
 pub mod blocking;
 mod cas;
 mod clock;
+pub mod dirs;
 mod error;
 mod factory;
 mod frame;

@@ -225,8 +225,10 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// given out later exceed it. [`FrameId::MIN`] when there was none.
     async fn last_id(&self) -> Result<FrameId>;
 
-    /// Stores and removes, whole or not at all. `Conflict`, and nothing changed, when an id to
-    /// insert is stored already.
+    /// Stores and removes, whole or not at all. Nothing is changed by an error of these kinds:
+    /// `Conflict` when an id to insert is stored already, `InvalidInput` when ids do not ascend,
+    /// `Corrupt` when a frame to remove is damaged, `NotFound`, `Unsupported`. After any other, what
+    /// is stored is uncertain until the store is opened again.
     async fn commit(&self, batch: Batch) -> Result<()>;
 
     /// The frame with this id.

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-/// Connections served at a time. Beyond it, new ones wait to be accepted.
-pub const CONNECTIONS_MAX: usize = 4096;
+/// Connections served at a time. Beyond it, new ones wait to be accepted. Each is a file descriptor,
+/// and the usual limit of 1024 has to leave enough for the store, which fails without.
+pub const CONNECTIONS_MAX: usize = 640;
 /// How long a client may take to send the head of a request.
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long requests under way may take to end when the server stops.

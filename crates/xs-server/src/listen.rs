@@ -56,7 +56,7 @@ pub struct Listener {
 #[derive(Debug)]
 enum Kind {
     #[cfg(unix)]
-    Unix(tokio::net::UnixListener, PathBuf),
+    Unix(tokio::net::UnixListener, Socket),
     Tcp(TcpListener),
 }
 
@@ -106,10 +106,28 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         #[cfg(unix)]
-        if let Kind::Unix(_, path) = &self.kind {
+        if let Kind::Unix(_, socket) = &self.kind
+            && socket.is_ours()
+        {
             // One that stays is replaced by the next start.
-            let _ = std::fs::remove_file(path);
+            let _ = std::fs::remove_file(&socket.path);
         }
+    }
+}
+
+/// A socket in its place, and how it is told from another that took the place since.
+#[cfg(unix)]
+#[derive(Debug)]
+struct Socket {
+    path: PathBuf,
+    inode: u64,
+}
+
+#[cfg(unix)]
+impl Socket {
+    fn is_ours(&self) -> bool {
+        use std::os::unix::fs::MetadataExt as _;
+        std::fs::symlink_metadata(&self.path).is_ok_and(|metadata| metadata.ino() == self.inode)
     }
 }
 
@@ -126,28 +144,40 @@ async fn bind_tcp(address: &str) -> Result<TcpListener> {
 }
 
 /// The socket is made in a directory that only its owner can enter, closed to others, and only then
-/// put in its place: it is at no moment open to others.
+/// put in its place: it is at no moment open to others. What is in its place already is replaced only
+/// when it is a socket that nobody listens at.
 #[cfg(unix)]
 fn bind_socket(path: &Path) -> Result<Kind> {
     use std::fs::{self, DirBuilder, Permissions};
-    use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+    use std::io;
+    use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+    use std::os::unix::net::UnixStream;
 
-    let doing = |error: std::io::Error| {
+    let doing = |error: io::Error| {
         // The only way for a path to be bad input to bind.
-        let hint = if error.kind() == std::io::ErrorKind::InvalidInput { " (its path may be too long)" } else { "" };
+        let hint = if error.kind() == io::ErrorKind::InvalidInput { " (its path may be too long)" } else { "" };
         Error::io(format_args!("listening at {}{hint}", path.display()), error)
     };
-    let private = path.with_file_name(".sock");
-    let _ = fs::remove_dir_all(&private);
+    let taken = |what: &str| Err(Error::new(ErrorKind::InvalidInput, format!("{} is {what}", path.display())));
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if !metadata.file_type().is_socket() => return taken("there already, and no socket"),
+        Ok(_) if UnixStream::connect(path).is_ok() => return taken("a socket that somebody listens at"),
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(doing(error)),
+    }
+    let private = path.with_file_name(format!(".s{}", std::process::id()));
     DirBuilder::new().mode(0o700).create(&private).map_err(doing)?;
     let inside = private.join("s");
     let bound = tokio::net::UnixListener::bind(&inside).and_then(|listener| {
         fs::set_permissions(&inside, Permissions::from_mode(0o600))?;
+        let inode = fs::symlink_metadata(&inside)?.ino();
         fs::rename(&inside, path)?;
-        Ok(listener)
+        Ok((listener, Socket { path: path.to_owned(), inode }))
     });
-    let _ = fs::remove_dir_all(&private);
-    Ok(Kind::Unix(bound.map_err(doing)?, path.to_owned()))
+    let _ = fs::remove_file(&inside);
+    let _ = fs::remove_dir(&private);
+    bound.map(|(listener, socket)| Kind::Unix(listener, socket)).map_err(doing)
 }
 
 #[cfg(not(unix))]
@@ -184,12 +214,30 @@ mod tests {
     async fn a_socket_is_private_and_goes_with_its_listener() {
         use std::os::unix::fs::PermissionsExt as _;
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("sock");
-        std::fs::write(&path, "left behind").unwrap();
-        let listener = Listener::bind(&Exposure::Socket(path.clone())).await.unwrap();
+        let exposure = Exposure::Socket(dir.path().join("sock"));
+        let Exposure::Socket(path) = &exposure else { panic!() };
+        let listener = Listener::bind(&exposure).await.unwrap();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        assert!(Listener::bind(&exposure).await.unwrap_err().to_string().contains("listens at"));
         drop(listener);
         assert!(!path.exists());
+        // One that a killed server left is replaced, and goes with whoever replaced it.
+        drop(std::os::unix::net::UnixListener::bind(path).unwrap());
+        assert!(path.exists());
+        drop(Listener::bind(&exposure).await.unwrap());
+        assert!(!path.exists());
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn what_is_no_socket_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("notes.db");
+        std::fs::write(&path, "precious").unwrap();
+        let error = Listener::bind(&Exposure::Socket(path.clone())).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "precious");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }

@@ -11,7 +11,7 @@ use std::io::{ErrorKind as Io, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use xs_core::{Error, ErrorKind, Result};
+use xs_core::{Error, ErrorKind, Result, dirs};
 
 /// The newest layout of a store directory that this build knows.
 const FORMAT: u32 = 1;
@@ -111,12 +111,7 @@ impl Manifest {
         let path = dir.join(NAME);
         fs::rename(dir.join(UNFINISHED), &path)
             .map_err(|error| Error::io(format_args!("writing {}", path.display()), error))?;
-        sync_dir(dir)?;
-        // The store's own name, too, has to survive the power.
-        match dir.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => sync_dir(parent),
-            _ => sync_dir(Path::new(".")),
-        }
+        sync_dir(dir)
     }
 }
 
@@ -128,10 +123,5 @@ pub(crate) fn lock_file(dir: &Path) -> PathBuf {
 }
 
 fn sync_dir(dir: &Path) -> Result<()> {
-    match cfg!(unix) {
-        true => File::open(dir)
-            .and_then(|file| file.sync_all())
-            .map_err(|error| Error::io(format_args!("syncing {}", dir.display()), error)),
-        false => Ok(()),
-    }
+    dirs::sync(dir).map_err(|error| Error::io(format_args!("syncing {}", dir.display()), error))
 }

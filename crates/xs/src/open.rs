@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use xs_core::{Create, Error, ErrorKind, EventStream, Location, OwnerLock, Parts, Registry, Result, Settings};
+use xs_core::{Create, Error, ErrorKind, EventStream, Location, OwnerLock, Parts, Registry, Result, Settings, dirs};
 
 use crate::manifest::{Found, Manifest, lock_file};
 use crate::parts::{DEFAULT_CAS, DEFAULT_INDEX, registry};
@@ -131,8 +131,7 @@ impl OpenOptions {
             if self.create == Create::Never {
                 return Err(Error::new(ErrorKind::NotFound, format!("no store is in {}", dir.display())));
             }
-            std::fs::create_dir_all(&dir)
-                .map_err(|error| Error::io(format_args!("creating {}", dir.display()), error))?;
+            dirs::create_all(&dir).map_err(|error| Error::io(format_args!("creating {}", dir.display()), error))?;
         }
         let lock = OwnerLock::acquire(&lock_file(&dir))?;
         // Again, now that nobody else is at it.

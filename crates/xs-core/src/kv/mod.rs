@@ -75,7 +75,7 @@ pub struct KvBatch {
     pub sequence: u64,
 }
 
-/// An ordered, blocking key-value engine. All its calls are made on the blocking pool.
+/// An ordered, blocking key-value engine. All its calls are made on threads that may block.
 pub trait KvEngine: Send + Sync + fmt::Debug + 'static {
     /// A consistent view that later commits do not change.
     type Snapshot: KvSnapshot;

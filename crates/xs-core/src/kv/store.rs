@@ -172,9 +172,17 @@ fn commit<E: KvEngine>(engine: &E, tail: &Mutex<Tail>, batch: &Batch) -> Result<
     }
     let next = Tail { sequence: tail.sequence + 1, last_id };
     ops.push(KvOp::Put { space: Space::Index, key: keys::TAIL_KEY.to_vec(), value: next.encode() });
-    engine.apply(KvBatch { ops, durability: batch.durability, sequence: next.sequence })?;
+    engine.apply(KvBatch { ops, durability: batch.durability, sequence: next.sequence }).map_err(uncertain)?;
     *tail = next;
     Ok(())
+}
+
+/// Whatever an engine says of a failed write, only reads before it can promise that nothing changed.
+fn uncertain(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Closed | ErrorKind::Internal => error,
+        _ => Error::new(ErrorKind::Unavailable, error.to_string()).with_source(error),
+    }
 }
 
 fn fetch<S: KvSnapshot>(snapshot: &S, decoder: &mut Decoder, id: FrameId) -> Result<Frame> {
@@ -224,7 +232,9 @@ fn topics<S: KvSnapshot>(snapshot: &S, page: &TopicPage) -> Result<Vec<TopicTail
     if let Some(after) = &page.after {
         from = from.max(keys::topics_after(after));
     }
-    while found.len() < page.limit && from <= end {
+    // A prefix that no topic can have would be taken for the keys of one.
+    let possible = page.prefix.bytes().all(|byte| byte.is_ascii_graphic());
+    while possible && found.len() < page.limit && from <= end {
         let Some(key) = first_key(snapshot, &from, &end, Direction::Ascending)? else { break };
         let topic = keys::topic_of(&key)?;
         let (least, greatest) = (keys::topic(&topic, FrameId::MIN), keys::topic(&topic, FrameId::MAX));

@@ -31,7 +31,10 @@ pub const WINDOW_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const LIVE_FRAMES: usize = 256;
 
 /// Frames that are removed at a time, by expiry or when a topic is cut to its newest.
-pub const REMOVE_FRAMES: usize = 512;
+pub const REMOVE_FRAMES: usize = 4096;
+/// The greatest n of `last:n` in an append: the ids of such a topic are remembered, and read when it
+/// is first appended to.
+pub const LAST_MAX: u64 = 100_000;
 /// Ids of topics with `last:n` that are remembered; a topic that does not fit is read at each
 /// append. 32 bytes each.
 pub const KEPT_IDS_MAX: usize = 512 * 1024;

@@ -14,6 +14,9 @@ use crate::{Clock, Direction, Frame, FrameId, IdRange, Pattern, Result, Scan, St
 /// The stored frames of a topic, oldest first: id, and when it expires.
 type Ids = VecDeque<(FrameId, Option<u64>)>;
 
+/// How many ids a remembered topic weighs beside its own: its name, its place in the map.
+const TOPIC_IDS: usize = 16;
+
 /// What is remembered of topics with `last:n`, so that an append there does not read the topic.
 /// A topic that is remembered is remembered whole.
 #[derive(Debug, Default)]
@@ -77,14 +80,21 @@ impl Kept {
 
     /// Makes room once a group is done: what was used is worth less than a bound on memory.
     pub(super) fn shrink(&mut self) {
-        if self.total > KEPT_IDS_MAX {
+        if self.total + self.topics.len() * TOPIC_IDS > KEPT_IDS_MAX {
             self.clear();
         }
     }
 }
 
-/// The newest `n` frames of a topic that have not expired, and whether there are older ones.
-pub(super) async fn newest(store: &dyn Store, topic: &Topic, n: u64, now_ms: u64) -> Result<(Ids, bool)> {
+/// The newest frames of a topic.
+pub(super) struct Newest {
+    pub(super) ids: Ids,
+    /// Whether there are older ones.
+    pub(super) older: bool,
+}
+
+/// The newest `n` frames of a topic that have not expired.
+pub(super) async fn newest(store: &dyn Store, topic: &Topic, n: u64, now_ms: u64) -> Result<Newest> {
     let n = usize::try_from(n).unwrap_or(usize::MAX);
     let mut ids = Ids::new();
     let mut range = IdRange::ALL;
@@ -100,7 +110,7 @@ pub(super) async fn newest(store: &dyn Store, topic: &Topic, n: u64, now_ms: u64
             .await?;
         for frame in &page.frames {
             if ids.len() == n {
-                return Ok((ids, true));
+                return Ok(Newest { ids, older: true });
             }
             range = range.beyond(frame.id, Direction::Descending);
             // What has expired counts no more; housekeeping removes it.
@@ -109,7 +119,7 @@ pub(super) async fn newest(store: &dyn Store, topic: &Topic, n: u64, now_ms: u64
             }
         }
         if page.complete {
-            return Ok((ids, false));
+            return Ok(Newest { ids, older: false });
         }
     }
 }
@@ -212,7 +222,9 @@ async fn remove_expired(store: &dyn Store, now_ms: u64, queue: &mpsc::WeakSender
     let sent = queue.send(Request::Remove { ids, reply }).await;
     drop(queue);
     match (sent, answer.await) {
-        (Ok(()), Ok(Ok(()))) => Step::Done,
+        // What is due and cannot be found will not be found at once either.
+        (Ok(()), Ok(Ok(0))) => Step::Stuck,
+        (Ok(()), Ok(Ok(_))) => Step::Done,
         (Ok(()), Ok(Err(error))) => {
             tracing::warn!(%error, "removing expired frames failed");
             Step::Stuck

@@ -50,7 +50,11 @@ pub(super) struct Import {
 pub(super) enum Request {
     Append(Append),
     Import(Import),
-    Remove { ids: Vec<FrameId>, reply: oneshot::Sender<Result<()>> },
+    /// Answered with how many were there.
+    Remove {
+        ids: Vec<FrameId>,
+        reply: oneshot::Sender<Result<usize>>,
+    },
     Close,
 }
 
@@ -136,7 +140,9 @@ impl Sequencer {
     }
 
     async fn shutdown(mut self) {
-        self.tasks.shutdown().await;
+        // Not waited for: only its runtime could end it, and that may not be running any more. Closing
+        // a part waits for calls that are under way.
+        self.tasks.abort_all();
         self.shared.window.close();
         let (store, cas) = (self.shared.store.close().await, self.shared.cas.close().await);
         let result = store.and(cas);
@@ -183,11 +189,14 @@ impl Sequencer {
             }
         }
         let Group { frames, remove, cut, durability, answers, permits } = group;
-        let result = self.commit_group(frames, remove, cut, durability.unwrap_or_default()).await;
+        let durability = durability.unwrap_or_default();
+        let result = self.commit_group(frames, remove, durability).await;
+        let uncut = if result.is_ok() { self.cut_all(cut, durability).await } else { Vec::new() };
+        self.kept.shrink();
         for (reply, prepared) in answers {
             // A caller that has gone away is no reason to stop.
             let _ = reply.send(match &result {
-                Ok(()) => prepared,
+                Ok(()) => prepared.and_then(|frames| check_cut(&uncut, frames)),
                 // Whoever lost to a frame of this group lost to one that does not exist.
                 Err(error) => Err(error.duplicate()),
             });
@@ -215,18 +224,26 @@ impl Sequencer {
             last_id = self.ids.next(now_ms, last_id)?;
             ids.push(last_id);
         }
+        let mut found: Vec<(Topic, retention::Newest)> = Vec::new();
         for frame in &frames {
-            if let (Some(Ttl::Last(n)), false) = (frame.ttl, self.kept.holds(&frame.topic)) {
-                let (mut ids, more) = retention::newest(&*self.shared.store, &frame.topic, n.get(), now_ms).await?;
-                if let (true, Some((oldest, _))) = (more, ids.front()) {
-                    group.cut.push((frame.topic.clone(), *oldest));
-                }
-                let pending = group.frames.iter().filter(|pending| pending.store && pending.frame.topic == frame.topic);
-                ids.extend(pending.map(|pending| (pending.frame.id, pending.frame.expires_at_ms())));
-                self.kept.remember(&frame.topic, ids);
+            if let Some(Ttl::Last(n)) = frame.ttl
+                && !self.kept.holds(&frame.topic)
+                && !found.iter().any(|(topic, _)| *topic == frame.topic)
+            {
+                let newest = retention::newest(&*self.shared.store, &frame.topic, n.get(), now_ms).await?;
+                found.push((frame.topic.clone(), newest));
             }
         }
+        // From here on nothing fails, so nothing of a refused append is left behind.
         self.last_id = last_id;
+        for (topic, retention::Newest { mut ids, older }) in found {
+            if let (true, Some((oldest, _))) = (older, ids.front()) {
+                group.cut.push((topic.clone(), *oldest));
+            }
+            let pending = group.frames.iter().filter(|pending| pending.store && pending.frame.topic == topic);
+            ids.extend(pending.map(|pending| (pending.frame.id, pending.frame.expires_at_ms())));
+            self.kept.remember(&topic, ids);
+        }
         let mut appended = Vec::with_capacity(frames.len());
         for (new, id) in frames.into_iter().zip(ids) {
             let frame = Arc::new(new.with_id(id));
@@ -262,13 +279,7 @@ impl Sequencer {
         }
     }
 
-    async fn commit_group(
-        &mut self,
-        frames: Vec<Pending>,
-        remove: Vec<FrameId>,
-        cut: Vec<(Topic, FrameId)>,
-        durability: Durability,
-    ) -> Result<()> {
+    async fn commit_group(&mut self, frames: Vec<Pending>, remove: Vec<FrameId>, durability: Durability) -> Result<()> {
         if frames.is_empty() {
             return Ok(());
         }
@@ -278,14 +289,22 @@ impl Sequencer {
         self.commit(Batch { insert, remove, durability }).await?;
         self.shared.window.publish(frames.into_iter().map(|pending| pending.frame), tail);
         self.shared.expiry.stored(soonest);
-        for (topic, oldest) in cut {
-            self.cut(&topic, oldest, durability).await?;
-        }
-        self.kept.shrink();
         Ok(())
     }
 
-    /// Removes all of a topic before `oldest`, in steps.
+    /// Removes all of each topic before an id, in steps, and gives the topics where that failed.
+    async fn cut_all(&mut self, cut: Vec<(Topic, FrameId)>, durability: Durability) -> Vec<(Topic, Error)> {
+        let mut failed = Vec::new();
+        for (topic, oldest) in cut {
+            if let Err(error) = self.cut(&topic, oldest, durability).await {
+                // It is not known whole any more, so the next append looks again.
+                self.kept.forget(&topic);
+                failed.push((topic, error));
+            }
+        }
+        failed
+    }
+
     async fn cut(&mut self, topic: &Topic, oldest: FrameId, durability: Durability) -> Result<()> {
         loop {
             let remove = retention::older(&*self.shared.store, topic, oldest).await?;
@@ -296,7 +315,7 @@ impl Sequencer {
         }
     }
 
-    /// Commits; on failure refuses all later writes, unless the store said that the batch was wrong.
+    /// Commits; on failure refuses all later writes, unless the store said that it changed nothing.
     async fn commit(&mut self, batch: Batch) -> Result<()> {
         if batch.is_empty() {
             return Ok(());
@@ -304,8 +323,9 @@ impl Sequencer {
         let result = self.shared.store.commit(batch).await;
         if let Err(error) = &result {
             self.kept.clear();
-            use ErrorKind::{Conflict, InvalidInput, NotFound, Unsupported};
-            if !matches!(error.kind(), InvalidInput | Conflict | NotFound | Unsupported) {
+            use ErrorKind::{Conflict, Corrupt, InvalidInput, NotFound, Unsupported};
+            // With these the store says that it has changed nothing.
+            if !matches!(error.kind(), InvalidInput | Conflict | Corrupt | NotFound | Unsupported) {
                 tracing::error!(%error, "a commit failed; the stream refuses writes until it is opened again");
                 self.failed = Some(error.to_string());
             }
@@ -314,7 +334,7 @@ impl Sequencer {
     }
 
     /// Removes those of `ids` that can be, and reports the first that cannot.
-    async fn remove(&mut self, ids: Vec<FrameId>) -> Result<()> {
+    async fn remove(&mut self, ids: Vec<FrameId>) -> Result<usize> {
         self.check_writable()?;
         let mut remove = Vec::with_capacity(ids.len());
         let mut refused = None;
@@ -330,8 +350,9 @@ impl Sequencer {
             }
         }
         let durability = self.shared.settings.durability;
+        let removed = remove.len();
         self.commit(Batch { insert: Vec::new(), remove, durability }).await?;
-        refused.map_or(Ok(()), Err)
+        refused.map_or(Ok(removed), Err)
     }
 
     async fn import(&mut self, mut frames: Vec<Frame>) -> Result<()> {
@@ -355,7 +376,7 @@ impl Sequencer {
             };
             match same_id {
                 None => insert.push(Arc::new(frame)),
-                Some(stored) if stored == frame => {}
+                Some(stored) if stored.is_same_on_a_line(&frame) => {}
                 Some(_) => {
                     return Err(Error::new(
                         ErrorKind::Conflict,
@@ -374,5 +395,17 @@ impl Sequencer {
         self.shared.window.publish([], newest);
         self.shared.expiry.stored(soonest);
         Ok(())
+    }
+}
+
+/// Tells an append whose topic could not be cut that its frames are stored, but `last:n` does not hold.
+fn check_cut(uncut: &[(Topic, Error)], frames: Vec<Arc<Frame>>) -> Appended {
+    let cuts = |frame: &Frame| matches!(frame.ttl, Some(Ttl::Last(_)));
+    let failed = uncut.iter().find(|(topic, _)| frames.iter().any(|frame| cuts(frame) && frame.topic == *topic));
+    match (failed, frames.last()) {
+        (Some((topic, error)), Some(last)) => Err(error
+            .duplicate()
+            .context(format_args!("{} is stored, but older frames of {topic} could not be removed", last.id))),
+        _ => Ok(frames),
     }
 }

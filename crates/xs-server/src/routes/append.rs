@@ -1,7 +1,7 @@
 //! `POST /append/{topic}` and `POST /append`.
 
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,14 +9,14 @@ use futures::StreamExt as _;
 use http::{HeaderMap, StatusCode, header};
 use xs::{AppendOptions, BatchOptions, Content, Error, ErrorKind, Expect, Meta, NewFrame, Topic, Ttl};
 
-use super::{App, json};
+use super::{App, Segment, json};
 use crate::error::{ApiError, ApiResult};
 use crate::limits::BODY_FRAMES_BYTES_MAX;
 use crate::wire::{Framing, Params, frame_json};
 
 pub(super) async fn one(
     State(app): State<App>,
-    Path(topic): Path<String>,
+    Segment(topic): Segment,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Body,

@@ -1,14 +1,14 @@
 //! `/cas`: content in and out.
 
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
-use futures::TryStreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use xs::{ByteRange, ContentHash};
 
-use super::App;
 use super::append::content;
+use super::{App, Segment};
 use crate::error::{ApiError, ApiResult};
 use crate::wire::Params;
 
@@ -20,13 +20,13 @@ pub(super) async fn post(State(app): State<App>, RawQuery(query): RawQuery, body
     }
 }
 
-pub(super) async fn head(State(app): State<App>, Path(hash): Path<String>) -> ApiResult {
+pub(super) async fn head(State(app): State<App>, Segment(hash): Segment) -> ApiResult {
     let hash: ContentHash = hash.parse()?;
     let size = app.stream.content_info(hash).await?.size;
     Ok((headers(hash, size), Body::empty()).into_response())
 }
 
-pub(super) async fn get(State(app): State<App>, Path(hash): Path<String>, request: HeaderMap) -> ApiResult {
+pub(super) async fn get(State(app): State<App>, Segment(hash): Segment, request: HeaderMap) -> ApiResult {
     let hash: ContentHash = hash.parse()?;
     let size = app.stream.content_info(hash).await?.size;
     if is_known(&request, hash) {
@@ -41,10 +41,14 @@ pub(super) async fn get(State(app): State<App>, Path(hash): Path<String>, reques
     };
     let reader = app.stream.content(hash, range.unwrap_or(ByteRange::FULL)).await?;
     let part = reader.range();
-    let chunks = reader.inspect_err(move |error| {
-        tracing::error!(kind = %error.kind(), %hash, %error, "a transfer of content broke off");
+    let mut chunks = reader.inspect_err(move |error| {
+        tracing::error!(kind = %error.kind(), %hash, %error, "content cannot be given out");
     });
-    let mut response = (headers(hash, part.end - part.start), Body::from_stream(chunks)).into_response();
+    // The first chunk before the head: damage that it shows is still an answer and not a transfer that
+    // breaks off, and a body that ought to be empty is not sent without having been looked at.
+    let first = chunks.try_next().await?;
+    let body = Body::from_stream(futures::stream::iter(first.map(Ok)).chain(chunks));
+    let mut response = (headers(hash, part.end - part.start), body).into_response();
     if range.is_some() {
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
         let value = format!("bytes {}-{}/{size}", part.start, part.end.saturating_sub(1));

@@ -1,7 +1,7 @@
 //! One frame, the last ones, and topics.
 
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures::TryStreamExt as _;
@@ -10,12 +10,12 @@ use xs::{Filter, Follow, FrameId, ReadOptions, TopicPage, TopicTail};
 
 use super::append::no_content;
 use super::read::stream_frames;
-use super::{App, json};
+use super::{App, Segment, json};
 use crate::error::{ApiError, ApiResult};
 use crate::limits::TOPICS_AT_ONCE;
 use crate::wire::{Framing, Params, TopicJson, frame_json, last_options, to_json};
 
-pub(super) async fn get(State(app): State<App>, Path(id): Path<String>, RawQuery(query): RawQuery) -> ApiResult {
+pub(super) async fn get(State(app): State<App>, Segment(id): Segment, RawQuery(query): RawQuery) -> ApiResult {
     let mut params = Params::parse(query.as_deref());
     let with_timestamp = params.flag("with-timestamp")?;
     params.finish()?;
@@ -26,7 +26,7 @@ pub(super) async fn get(State(app): State<App>, Path(id): Path<String>, RawQuery
     }
 }
 
-pub(super) async fn remove(State(app): State<App>, Path(id): Path<String>, RawQuery(query): RawQuery) -> ApiResult {
+pub(super) async fn remove(State(app): State<App>, Segment(id): Segment, RawQuery(query): RawQuery) -> ApiResult {
     Params::parse(query.as_deref()).finish()?;
     app.stream.remove(id.parse()?).await?;
     Ok(no_content())
@@ -36,7 +36,7 @@ pub(super) async fn last_of_all(State(app): State<App>, RawQuery(query): RawQuer
     last_frames(&app, Filter::all(), query).await
 }
 
-pub(super) async fn last(State(app): State<App>, Path(filter): Path<String>, RawQuery(query): RawQuery) -> ApiResult {
+pub(super) async fn last(State(app): State<App>, Segment(filter): Segment, RawQuery(query): RawQuery) -> ApiResult {
     last_frames(&app, filter.parse()?, query).await
 }
 

@@ -8,10 +8,11 @@ mod info;
 mod read;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, FromRequestParts};
 use axum::response::IntoResponse as _;
 use axum::routing::{get, post};
 use http::StatusCode;
+use http::request::Parts;
 use tokio::sync::watch;
 use xs::EventStream;
 
@@ -52,6 +53,21 @@ pub(crate) fn app(app: App) -> Router {
         // Content has no limit; what is read into memory has one of its own.
         .layer(DefaultBodyLimit::disable())
         .with_state(app)
+}
+
+/// The part of a path that a route leaves open, whose refusal looks like every other.
+#[derive(Debug)]
+pub(crate) struct Segment(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Segment {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let axum::extract::Path(text) = axum::extract::Path::from_request_parts(parts, state)
+            .await
+            .map_err(|error| ApiError::invalid(format!("the path: {}", error.body_text())))?;
+        Ok(Self(text))
+    }
 }
 
 /// A response of one JSON text.

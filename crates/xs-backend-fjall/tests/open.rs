@@ -1,0 +1,90 @@
+//! What is refused, and left as it is, and what an interrupted making leaves.
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test")]
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use xs_backend_fjall::FjallFactory;
+use xs_core::{Batch, Create, ErrorKind, Frame, FrameId, Location, Result, Store, StoreFactory};
+
+async fn open(dir: &Path, create: Create) -> Result<Arc<dyn Store>> {
+    FjallFactory::default().open(&Location::new("fjall", dir), create).await
+}
+
+async fn store_with_a_frame(dir: &Path) {
+    let store = open(dir, Create::IfMissing).await.unwrap();
+    let frame = Frame::topic("a").unwrap().with_id(FrameId::from_u128(1 << 32));
+    store.commit(Batch { insert: vec![Arc::new(frame)], ..Batch::default() }).await.unwrap();
+    store.close().await.unwrap();
+}
+
+fn names_and_bytes(dir: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        match path.is_dir() {
+            true => found.extend(names_and_bytes(&path)),
+            false if path.extension().is_some_and(|extension| extension == "lock") => {}
+            false => found.push((path.display().to_string(), fs::read(&path).unwrap())),
+        }
+    }
+    found.sort();
+    found
+}
+
+#[tokio::test]
+async fn a_newer_format_is_refused_before_anything_is_touched() {
+    let dir = tempfile::tempdir().unwrap();
+    store_with_a_frame(dir.path()).await;
+    // The note of format 9, at commit 1.
+    let mut note = vec![0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 1];
+    note.extend(crc32c::crc32c(&note).to_be_bytes());
+    fs::write(dir.path().join("durable"), note).unwrap();
+    // What fjall would repair when it opens.
+    let journal = dir.path().join("0.jnl");
+    let mut bytes = fs::read(&journal).unwrap();
+    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    bytes.truncate(end);
+    bytes.extend([1, 2, 3]);
+    fs::write(&journal, bytes).unwrap();
+    let before = names_and_bytes(dir.path());
+    let error = open(dir.path(), Create::Never).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.to_string().contains('9') && error.to_string().contains("up to 1"), "{error}");
+    assert!(names_and_bytes(dir.path()) == before, "a refused store was changed");
+}
+
+#[tokio::test]
+async fn a_keyspace_that_is_gone_is_corrupt() {
+    for keyspace in ["1", "2"] {
+        let dir = tempfile::tempdir().unwrap();
+        store_with_a_frame(dir.path()).await;
+        fs::remove_dir_all(dir.path().join("keyspaces").join(keyspace)).unwrap();
+        for _ in 0..2 {
+            let error = open(dir.path(), Create::Never).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{keyspace}: {error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_making_that_was_killed_is_made_again() {
+    for left in ["no version", "an empty version"] {
+        let dir = tempfile::tempdir().unwrap();
+        drop(open(dir.path(), Create::IfMissing).await.unwrap());
+        fs::remove_file(dir.path().join("durable")).unwrap();
+        match left {
+            "no version" => fs::remove_file(dir.path().join("version")).unwrap(),
+            _ => fs::write(dir.path().join("version"), "").unwrap(),
+        }
+        open(dir.path(), Create::IfMissing).await.unwrap();
+        store_with_a_frame(dir.path()).await;
+    }
+    // But a store that lost its version is not made anew.
+    let dir = tempfile::tempdir().unwrap();
+    store_with_a_frame(dir.path()).await;
+    fs::remove_file(dir.path().join("version")).unwrap();
+    assert!(open(dir.path(), Create::IfMissing).await.is_err());
+    assert!(dir.path().join("0.jnl").exists());
+}
