@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,7 +14,7 @@ use xs_core::{Capabilities, Create, Direction, Durability, Error, ErrorKind, Res
 use crate::durable::{Note, Noted};
 use crate::error::{OPENING, convert};
 use crate::factory::FjallSettings;
-use crate::journal;
+use crate::{journal, tables};
 
 /// The file that fjall makes last.
 const VERSION: &str = "version";
@@ -92,7 +93,10 @@ fn prepare(dir: &Path, create: Create) -> Result<()> {
         }
         // Its making was interrupted, before anything could be stored in it.
         Create::IfMissing if !made && noted.is_none() => clear(dir),
-        _ => journal::check(dir, noted.map_or(0, |noted| noted.sequence)),
+        _ => {
+            journal::check(dir, noted.map_or(0, |noted| noted.sequence))?;
+            tables::check(dir)
+        }
     }
 }
 
@@ -179,6 +183,14 @@ pub struct FjallSnapshot {
 }
 
 impl FjallSnapshot {
+    /// On some damaged blocks the tree below fjall gives up by a panic.
+    fn guarded<T>(&self, read: impl FnOnce() -> Result<T>) -> Result<T> {
+        catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
+            let damaged = format!("the tables of the fjall index in {} are damaged", self.dir.display());
+            Err(Error::new(ErrorKind::Corrupt, damaged))
+        })
+    }
+
     fn keyspace(&self, space: Space) -> &Keyspace {
         match space {
             Space::Frames => &self.frames,
@@ -197,7 +209,9 @@ impl KvSnapshot for FjallSnapshot {
     type Value = fjall::Slice;
 
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<fjall::Slice>> {
-        self.snapshot.get(self.keyspace(space), key).map_err(|error| convert("reading", &self.dir, error))
+        self.guarded(|| {
+            self.snapshot.get(self.keyspace(space), key).map_err(|error| convert("reading", &self.dir, error))
+        })
     }
 
     fn range(
@@ -208,16 +222,18 @@ impl KvSnapshot for FjallSnapshot {
         direction: Direction,
         visit: &mut Visit<'_>,
     ) -> Result<()> {
-        let mut entries = self.snapshot.range(self.keyspace(space), first..=last);
-        while let Some(entry) = match direction {
-            Direction::Ascending => entries.next(),
-            Direction::Descending => entries.next_back(),
-        } {
-            let (key, value) = entry.into_inner().map_err(|error| convert("reading", &self.dir, error))?;
-            if visit(&key, &value)? == ControlFlow::Break(()) {
-                break;
+        self.guarded(|| {
+            let mut entries = self.snapshot.range(self.keyspace(space), first..=last);
+            while let Some(entry) = match direction {
+                Direction::Ascending => entries.next(),
+                Direction::Descending => entries.next_back(),
+            } {
+                let (key, value) = entry.into_inner().map_err(|error| convert("reading", &self.dir, error))?;
+                if visit(&key, &value)? == ControlFlow::Break(()) {
+                    break;
+                }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 }

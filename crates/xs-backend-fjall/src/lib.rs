@@ -24,6 +24,7 @@ mod engine;
 mod error;
 mod factory;
 mod journal;
+mod tables;
 
 pub use engine::{FjallEngine, FjallSnapshot};
 pub use factory::{FjallFactory, FjallSettings};
