@@ -1,45 +1,33 @@
 //! S1 and S2 under a real kill: a child process commits, and is killed in the middle.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 use std::sync::Arc;
 
 use xs_core::{Batch, Direction, Durability, Frame, Pattern};
 
-use crate::StoreSubject;
 use crate::tools::{frame, id, pattern, scan_all};
+use crate::{StoreSubject, child};
 
 crate::suite::cases!(StoreSubject: S1_S2_a_killed_process_loses_nothing_acknowledged);
 
-const CHILD: &str = "XS_CONFORMANCE_CHILD";
-const PLACE: &str = "XS_CONFORMANCE_PLACE";
+pub(crate) const COMMIT: &str = "commit until killed";
 /// Frames in a batch of the child: a half one would show.
 const FRAMES: u64 = 5;
 /// Kills of one place, each after some more acknowledged batches than the one before.
 const KILLS: u64 = 6;
 
-pub(crate) fn is_child() -> bool {
-    std::env::var_os(CHILD).is_some()
-}
-
 /// Commits batch after batch, telling each on standard output, until it is killed.
-pub(crate) fn child(subjects: &[StoreSubject]) -> ! {
-    let name = std::env::var(CHILD).unwrap();
-    let place = PathBuf::from(std::env::var_os(PLACE).unwrap());
-    let subject = subjects.iter().find(|subject| subject.name == name).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let store = subject.open(&place).await.unwrap();
-        let mut next = u64::try_from(store.last_id().await.unwrap().to_u128() >> 32).unwrap() / FRAMES;
-        loop {
-            let durability = if next.is_multiple_of(2) { Durability::Sync } else { Durability::Buffered };
-            let insert = batch(next).into_iter().map(Arc::new).collect();
-            store.commit(Batch { insert, durability, ..Batch::default() }).await.unwrap();
-            println!("{next}");
-            next += 1;
-        }
-    })
+pub(crate) async fn commit(subject: &StoreSubject, place: &Path) {
+    let store = subject.open(place).await.unwrap();
+    let mut next = u64::try_from(store.last_id().await.unwrap().to_u128() >> 32).unwrap() / FRAMES;
+    loop {
+        let durability = if next.is_multiple_of(2) { Durability::Sync } else { Durability::Buffered };
+        let insert = batch(next).into_iter().map(Arc::new).collect();
+        store.commit(Batch { insert, durability, ..Batch::default() }).await.unwrap();
+        println!("{next}");
+        next += 1;
+    }
 }
 
 fn batch(number: u64) -> Vec<Frame> {
@@ -74,12 +62,7 @@ async fn S1_S2_a_killed_process_loses_nothing_acknowledged(subject: &StoreSubjec
 
 /// Kills a child after it has acknowledged so many batches; gives the last that it acknowledged.
 fn commit_and_kill(subject: &str, place: &Path, batches: u64) -> Option<u64> {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .env(CHILD, subject)
-        .env(PLACE, place)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = child::command(COMMIT, subject, place).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut last = None;
     for _ in 0..batches {

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
 use xs_core::{
-    Batch, Capabilities, ContentHash, Error, ErrorKind, Frame, FrameId, Result, Scan, ScanPage, Store, TopicPage,
-    TopicTail,
+    Batch, Capabilities, ContentHash, Direction, Error, ErrorKind, Frame, FrameId, Pattern, Result, Scan, ScanPage,
+    Store, Topic, TopicPage, TopicTail,
 };
 
 /// What happens to the commits of a [`GatedStore`].
@@ -18,6 +18,10 @@ pub struct Gate {
     fail: AtomicBool,
     /// Frames inserted by each commit that was let through.
     groups: Mutex<Vec<usize>>,
+    /// A topic whose scans fail: in both directions, or ascending only.
+    bad: Mutex<Option<Topic>>,
+    bad_ascending: AtomicBool,
+    bad_descending: AtomicBool,
 }
 
 impl Gate {
@@ -28,6 +32,9 @@ impl Gate {
             waiting: AtomicUsize::new(0),
             fail: AtomicBool::new(false),
             groups: Mutex::default(),
+            bad: Mutex::default(),
+            bad_ascending: AtomicBool::new(false),
+            bad_descending: AtomicBool::new(false),
         })
     }
 
@@ -49,6 +56,35 @@ impl Gate {
     /// Makes commits fail, as a failed sync does, from now on.
     pub fn fail(&self) {
         self.fail.store(true, Ordering::SeqCst);
+    }
+
+    /// Names the topic whose scans can be made to fail, as damage does.
+    pub fn break_topic(&self, topic: &str) {
+        *self.bad.lock().unwrap() = Some(Topic::parse(topic).unwrap());
+    }
+
+    /// Makes scans of that topic fail, or work again.
+    pub fn break_reads(&self, fail: bool) {
+        self.bad_ascending.store(fail, Ordering::SeqCst);
+        self.bad_descending.store(fail, Ordering::SeqCst);
+    }
+
+    /// Makes only ascending scans of that topic fail.
+    pub fn break_ascending(&self) {
+        self.bad_ascending.store(true, Ordering::SeqCst);
+    }
+
+    fn check(&self, scan: &Scan) -> Result<()> {
+        let fails = match scan.direction {
+            Direction::Ascending => &self.bad_ascending,
+            Direction::Descending => &self.bad_descending,
+        };
+        match (&scan.pattern, &*self.bad.lock().unwrap()) {
+            (Pattern::Exact(topic), Some(bad)) if topic == bad && fails.load(Ordering::SeqCst) => {
+                Err(Error::new(ErrorKind::Corrupt, format!("a frame of {bad} is damaged")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Frames inserted by each commit so far.
@@ -105,6 +141,7 @@ impl Store for GatedStore {
     }
 
     async fn scan(&self, scan: Scan) -> Result<ScanPage> {
+        self.gate.check(&scan)?;
         self.store.scan(scan).await
     }
 

@@ -29,14 +29,17 @@
 )]
 
 mod cas;
+mod child;
 mod crash;
 mod damage;
 mod fault;
+mod memory;
 mod model;
 mod store;
 mod stream;
 mod subject;
 mod suite;
+mod syncs;
 mod tools;
 
 pub use fault::{Gate, GatedStore};

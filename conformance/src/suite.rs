@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use libtest_mimic::{Arguments, Trial};
 
 use crate::tools::Pair;
-use crate::{CasSubject, StoreSubject, cas, crash, store, stream};
+use crate::{CasSubject, StoreSubject, cas, child, crash, memory, store, stream, syncs};
 
 /// A named case over `S`: given a subject and an empty directory of its own.
 pub(crate) struct Case<S: 'static> {
@@ -68,10 +68,12 @@ impl Suite {
             let subject = Arc::new(subject.clone());
             trials.extend(store::CASES.iter().map(|case| trial(&subject.name, case, &subject)));
             trials.extend(crash::CASES.iter().map(|case| trial(&subject.name, case, &subject)));
+            trials.extend(syncs::CASES.iter().map(|case| trial(&subject.name, case, &subject)));
         }
         for subject in &self.cas {
             let subject = Arc::new(subject.clone());
-            trials.extend(cas::CASES.iter().map(|case| trial(&subject.name, case, &subject)));
+            let cases = cas::CASES.iter().chain(syncs::cas::CASES).chain(memory::CASES);
+            trials.extend(cases.map(|case| trial(&subject.name, case, &subject)));
         }
         for (store, cas) in &self.pairs {
             let name = format!("{}+{}", store.name, cas.name);
@@ -84,8 +86,8 @@ impl Suite {
     /// Runs the trials that the arguments of the process select, then ends the process. The `main`
     /// of a test with `harness = false` calls it and nothing else.
     pub fn run(&self) -> ! {
-        if crash::is_child() {
-            crash::child(&self.stores)
+        if child::is_child() {
+            child::run(&self.stores, &self.cas)
         }
         libtest_mimic::run(&Arguments::from_args(), self.trials()).exit()
     }

@@ -20,6 +20,8 @@ crate::suite::cases!(Pair:
     E7_last_n_holds_within_a_batch,
     E7_expired_and_removed_frames_do_not_count,
     E7_last_n_holds_across_a_reopen,
+    E7_a_refused_append_cuts_nothing,
+    E7_a_cut_that_fails_answers_for_itself_alone,
 );
 
 /// A stream, and its index from behind.
@@ -184,4 +186,50 @@ async fn E7_last_n_holds_across_a_reopen(pair: &Pair, dir: &Path) {
         drop(store);
         stream.close().await.unwrap();
     }
+}
+
+/// A stream over an index of which one topic cannot be read.
+async fn with_a_bad_topic(pair: &Pair, dir: &Path, topic: &str) -> (EventStream, Arc<crate::Gate>) {
+    let mut parts = pair.parts(dir, &ManualClock::at(START_MS)).await.unwrap();
+    let gate = crate::Gate::open();
+    gate.break_topic(topic);
+    parts.store = Arc::new(crate::GatedStore::new(parts.store, Arc::clone(&gate)));
+    (EventStream::open_parts(parts, Settings::default()).await.unwrap(), gate)
+}
+
+async fn E7_a_refused_append_cuts_nothing(pair: &Pair, dir: &Path) {
+    let (stream, gate) = with_a_bad_topic(pair, dir, "bad").await;
+    let kept = stream.append_all((0..3000).map(|_| new("a.b")).collect(), BatchOptions::default()).await.unwrap();
+    gate.break_reads(true);
+    let refused =
+        || stream.append_all(vec![last(1), new("bad").ttl(Ttl::Last(1.try_into().unwrap()))], BatchOptions::default());
+    // Alone, and with others in its group.
+    assert!(refused().await.is_err());
+    let (result, other) = tokio::join!(refused(), stream.append(new("other"), ()));
+    assert!(result.is_err());
+    other.unwrap();
+    gate.break_reads(false);
+    assert_eq!(read(&stream, ReadOptions::default().filter("a.b".parse::<Filter>().unwrap())).await, kept);
+    // And the topic is cut when it is to be.
+    append(&stream, last(2)).await;
+    assert_eq!(read(&stream, ReadOptions::default().filter("a.b".parse::<Filter>().unwrap())).await.len(), 2);
+}
+
+async fn E7_a_cut_that_fails_answers_for_itself_alone(pair: &Pair, dir: &Path) {
+    let (stream, gate) = with_a_bad_topic(pair, dir, "a.b").await;
+    stream.append_all((0..3000).map(|_| new("a.b")).collect(), BatchOptions::default()).await.unwrap();
+    // The newest can be read, those that are to go cannot.
+    gate.break_ascending();
+    let (uncut, other) = tokio::join!(append_result(&stream, last(3)), stream.append(new("other"), ()));
+    let error = uncut.unwrap_err().to_string();
+    assert!(error.contains("is stored") && error.contains("a.b"), "{error}");
+    other.unwrap();
+    gate.break_reads(false);
+    // Nothing is latched, and what was left undone is done by the next.
+    append(&stream, last(3)).await;
+    assert_eq!(read(&stream, ReadOptions::default().filter("a.b".parse::<Filter>().unwrap())).await.len(), 3);
+}
+
+async fn append_result(stream: &EventStream, frame: xs_core::NewFrame) -> xs_core::Result<Frame> {
+    stream.append(frame, ()).await
 }

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use xs_backend_fjall::FjallFactory;
-use xs_core::{Batch, Create, ErrorKind, Frame, FrameId, Location, Result, Store, StoreFactory};
+use xs_backend_fjall::{FjallFactory, FjallSettings};
+use xs_core::{Batch, Create, Durability, ErrorKind, Frame, FrameId, Location, Result, Store, StoreFactory};
 
 async fn open(dir: &Path, create: Create) -> Result<Arc<dyn Store>> {
     FjallFactory::default().open(&Location::new("fjall", dir), create).await
@@ -87,4 +87,27 @@ async fn a_making_that_was_killed_is_made_again() {
     fs::remove_file(dir.path().join("version")).unwrap();
     assert!(open(dir.path(), Create::IfMissing).await.is_err());
     assert!(dir.path().join("0.jnl").exists());
+}
+
+#[tokio::test]
+async fn little_memory_makes_tables_soon() {
+    let dir = tempfile::tempdir().unwrap();
+    let factory = FjallFactory::new(FjallSettings::default().memtable_bytes(16 * 1024));
+    let store = factory.open(&Location::new("fjall", dir.path()), Create::IfMissing).await.unwrap();
+    let has_tables = |keyspace: &str| {
+        let tables = fs::read_dir(dir.path().join("keyspaces").join(keyspace).join("tables"));
+        tables.is_ok_and(|tables| tables.count() > 0)
+    };
+    // Flushing is fjall's to time: appended to until it has.
+    let mut n = 0;
+    while !(has_tables("1") && has_tables("2")) {
+        n += 1;
+        assert!(n < 100_000, "nothing was flushed");
+        let frame = Frame::topic("a.b").unwrap().meta("x".repeat(1000).into()).with_id(FrameId::from_u128(n << 32));
+        let durability = Durability::Buffered;
+        store.commit(Batch { insert: vec![Arc::new(frame)], durability, ..Batch::default() }).await.unwrap();
+    }
+    store.close().await.unwrap();
+    let store = open(dir.path(), Create::Never).await.unwrap();
+    assert_eq!(store.last_id().await.unwrap(), FrameId::from_u128(n << 32));
 }

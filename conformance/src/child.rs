@@ -1,0 +1,44 @@
+//! Cases that need a process of their own: to be killed, to have its syncs watched or made to fail,
+//! to have its memory measured.
+//!
+//! The test binary runs itself again with a task in its environment.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::{CasSubject, StoreSubject, crash, memory, syncs};
+
+const TASK: &str = "XS_CONFORMANCE_TASK";
+const SUBJECT: &str = "XS_CONFORMANCE_SUBJECT";
+const PLACE: &str = "XS_CONFORMANCE_PLACE";
+
+/// This binary, about to do `task` on a subject at a place.
+pub(crate) fn command(task: &str, subject: &str, place: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.env(TASK, task).env(SUBJECT, subject).env(PLACE, place).stdout(Stdio::piped());
+    command
+}
+
+pub(crate) fn is_child() -> bool {
+    std::env::var_os(TASK).is_some()
+}
+
+/// Does the task, and ends the process.
+pub(crate) fn run(stores: &[StoreSubject], cas: &[CasSubject]) -> ! {
+    let name = std::env::var(SUBJECT).unwrap();
+    let place = PathBuf::from(std::env::var_os(PLACE).unwrap());
+    let store = || stores.iter().find(|subject| subject.name == name).unwrap();
+    let cas = || cas.iter().find(|subject| subject.name == name).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        match std::env::var(TASK).unwrap().as_str() {
+            crash::COMMIT => crash::commit(store(), &place).await,
+            syncs::COMMIT => syncs::commit(store(), &place).await,
+            syncs::FAIL => syncs::fail(store(), &place).await,
+            syncs::STORE => syncs::store(cas(), &place).await,
+            memory::STREAM => memory::stream(cas(), &place).await,
+            task => panic!("there is no task {task}"),
+        }
+    });
+    std::process::exit(0)
+}
