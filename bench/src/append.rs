@@ -9,7 +9,7 @@ use xs::kv::codec;
 use xs::kv::keys::{self, Tail};
 use xs::{EventStream, FrameId, IdSource, RandomIds};
 
-use crate::{median, new_frame, seconds};
+use crate::{Bar, judge, median, new_frame, seconds};
 
 const ROUNDS: usize = 9;
 const COMMITS: usize = 400;
@@ -98,11 +98,8 @@ pub(crate) async fn run() -> xs::Result<()> {
         "append: last round, frames/s: bare {:.0}, one appender {:.0}, bare batches of 64 {:.0}, 64 appenders {:.0}",
         last[0], last[1], last[2], last[3]
     );
-    println!("append: one appender costs {:.2} of a bare commit (bar: at most 1.3)", median(one_cost));
-    println!(
-        "append: 64 appenders reach {:.1} times one (bar: at least 12; bare batches of 64: {:.1})",
-        median(many_gain),
-        median(bare_gain)
-    );
+    println!("append: bare batches of 64 reach {:.1} times a bare commit", median(bare_gain));
+    judge("append: one appender, in bare commits", median(one_cost), "", Bar::AtMost(1.3));
+    judge("append: 64 appenders, in one appender", median(many_gain), "", Bar::AtLeast(12.0));
     stream.close().await
 }

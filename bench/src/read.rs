@@ -8,7 +8,7 @@ use fjall::{Database, KeyspaceCreateOptions};
 use futures::TryStreamExt as _;
 use xs::ReadOptions;
 
-use crate::{fill, median, seconds};
+use crate::{Bar, fill, judge, median, seconds};
 
 const ROUNDS: usize = 5;
 
@@ -58,10 +58,12 @@ pub(crate) async fn run(frames: usize) -> xs::Result<()> {
         last = (bare, ours);
     }
     println!("read: last round, frames/s: bare scan {:.0}, EventStream::read {:.0}", last.0, last.1);
-    println!("read: {frames} frames at {:.2} of the bare scan's rate (bar: at least 0.5)", median(ratios));
+    judge(&format!("read: {frames} frames, rate in that of a bare scan"), median(ratios), "", Bar::AtLeast(0.5));
     let exe = std::env::current_exe().expect("this program");
     let child = Command::new(exe).args(["read-child", "0"]).arg(&path).status().expect("a child");
-    assert!(child.success());
+    if !child.success() {
+        crate::MISSED.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
     Ok(())
 }
 
@@ -86,11 +88,9 @@ pub(crate) async fn child(path: &Path) -> xs::Result<()> {
             peak = peak.max(resident_kib());
         }
     }
-    println!(
-        "read: {count} frames hold {:.1} MiB above the idle stream's {:.1} MiB (bar: at most 32)",
-        (peak - idle) as f64 / 1024.0,
-        idle as f64 / 1024.0
-    );
+    let mib = |kib: usize| kib as f64 / 1024.0;
+    let what = format!("read: memory for {count} frames above the idle stream's {:.1} MiB", mib(idle));
+    judge(&what, mib(peak - idle), " MiB", Bar::AtMost(32.0));
     drop(frames);
     stream.close().await
 }

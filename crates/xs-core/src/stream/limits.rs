@@ -9,8 +9,9 @@ pub const QUEUE_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Frames after which a group takes no further append.
 pub const GROUP_FRAMES_MAX: usize = 4096;
 
-/// How long the sequencer stays awake for the next request after it has answered one: about twice
-/// what it takes a caller to wake and append again. A stream that is idle longer costs nothing.
+/// How long the sequencer stays awake for whom it has just answered: about twice what it takes a
+/// caller to wake and append again, and less than a sync. A stream that is idle costs nothing, and
+/// its next append waits for nothing.
 pub const LINGER: Duration = Duration::from_micros(50);
 
 /// Frames in one atomic append or import.

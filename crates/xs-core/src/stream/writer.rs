@@ -107,23 +107,26 @@ impl Sequencer {
                 }
                 waiting.extend(buffer.drain(..));
             }
-            match waiting.pop_front() {
+            let answered = match waiting.pop_front() {
                 None => continue,
                 Some(Request::Close) => break,
                 Some(Request::Import(import)) => {
                     let result = self.import(import.frames).await;
                     let _ = import.reply.send(result);
+                    1
                 }
                 Some(Request::Remove { ids, reply }) => {
                     let result = self.remove(ids).await;
                     let _ = reply.send(result);
+                    1
                 }
                 Some(Request::Append(first)) => self.append_group(first, &mut waiting).await,
-            }
-            // Whoever was just answered may append again at once. Waking a sleeping thread takes longer
-            // than that, so it stays awake a moment; no request waits for it.
-            let answered = Instant::now();
-            while waiting.is_empty() && self.queue.is_empty() && answered.elapsed() < LINGER {
+            };
+            // Whoever was just answered often appends again at once. Going to sleep and being woken takes
+            // longer than that, and a group that is taken before they are back costs a sync of its own:
+            // so it stays awake a moment, until as many have come as were answered.
+            let since = Instant::now();
+            while waiting.len() + self.queue.len() < answered && since.elapsed() < LINGER {
                 std::thread::yield_now();
             }
             while waiting.len() < QUEUE_REQUESTS_MAX {
@@ -162,8 +165,9 @@ impl Sequencer {
         }
     }
 
-    /// Takes appends from the front of what waits, commits them together, and answers them.
-    async fn append_group(&mut self, first: Append, waiting: &mut VecDeque<Request>) {
+    /// Takes appends from the front of what waits, commits them together, and answers them. Gives how
+    /// many those were.
+    async fn append_group(&mut self, first: Append, waiting: &mut VecDeque<Request>) -> usize {
         let mut group = Group::default();
         let mut next = Some(first);
         while let Some(append) = next.take() {
@@ -193,6 +197,7 @@ impl Sequencer {
         let result = self.commit_group(frames, remove, durability).await;
         let uncut = if result.is_ok() { self.cut_all(cut, durability).await } else { Vec::new() };
         self.kept.shrink();
+        let answered = answers.len();
         for (reply, prepared) in answers {
             // A caller that has gone away is no reason to stop.
             let _ = reply.send(match &result {
@@ -202,6 +207,7 @@ impl Sequencer {
             });
         }
         drop(permits);
+        answered
     }
 
     /// Checks one append and adds its frames to the group, or leaves the group as it was.
