@@ -1,8 +1,9 @@
 //! A look at fjall's journals before fjall opens them, changing nothing.
 //!
 //! fjall cuts a journal off at the first place that it cannot read, and so destroys what lies
-//! behind it. Only the end of the newest journal may be so: what a crash left of commits that were
-//! not durable. Anything else is damage, and is refused before it is made worse.
+//! behind it. Only what a crash, or a full disk, left of a commit that was not durable may be so: an
+//! end behind which nothing durable is missing. Anything else is damage, and is refused before it is
+//! made worse.
 //!
 //! A journal of fjall 3 is a row of batches in preallocated space. Integers are little-endian:
 //!
@@ -32,9 +33,7 @@ struct Batch {
 /// `Corrupt` when a journal in `dir` cannot be read where a crash could not have left it so.
 pub(crate) fn check(dir: &Path, noted: u64) -> Result<()> {
     let mut last: Option<Batch> = None;
-    let journals = journals(dir)?;
-    let newest = journals.len().saturating_sub(1);
-    for (n, path) in journals.iter().enumerate() {
+    for path in journals(dir)? {
         let doing = |error| Error::io(format_args!("reading {}", path.display()), error);
         let damaged = |at: usize, what: &str| {
             Error::new(
@@ -42,7 +41,7 @@ pub(crate) fn check(dir: &Path, noted: u64) -> Result<()> {
                 format!("the journal {} is damaged at byte {at}: {what}; it was left as it is", path.display()),
             )
         };
-        let bytes = fs::read(path).map_err(doing)?;
+        let bytes = fs::read(&path).map_err(doing)?;
         let mut rest = bytes.as_slice();
         while let Some(batch) = parse(rest) {
             let at = bytes.len() - rest.len();
@@ -64,9 +63,7 @@ pub(crate) fn check(dir: &Path, noted: u64) -> Result<()> {
         if rest.iter().all(|byte| *byte == 0) {
             continue;
         }
-        if n < newest {
-            return Err(damaged(at, "it ends early, and a newer journal follows"));
-        }
+        // If a newer journal follows, its first commit has to be the next one all the same.
         if known.is_some_and(|known| known < noted) || holds_durable(rest, noted) {
             return Err(damaged(at, "it ends early, before commits that were acknowledged"));
         }
@@ -245,9 +242,17 @@ mod tests {
         cut.drain(start..start + lengths[4]);
         fs::write(&path, cut).unwrap();
         assert!(check(dir.path(), 10).unwrap_err().to_string().contains("missing"));
-        // A journal that is followed by another has no torn end.
-        fs::write(&path, &sound[..used(&sound) - 3]).unwrap();
+        // The same over the end of a journal: torn, and followed by another.
+        let torn = used(&sound) - 3;
+        fs::write(&path, &sound[..torn]).unwrap();
         fs::write(dir.path().join("1.jnl"), vec![0; 100]).unwrap();
-        assert!(check(dir.path(), 10).unwrap_err().to_string().contains("newer journal"));
+        assert!(check(dir.path(), 10).unwrap_err().to_string().contains("acknowledged"));
+        check(dir.path(), 9).unwrap();
+        let split: usize = lengths[..6].iter().sum();
+        fs::write(&path, &sound[..split - 3]).unwrap();
+        fs::write(dir.path().join("1.jnl"), &sound[split..]).unwrap();
+        assert!(check(dir.path(), 4).unwrap_err().to_string().contains("missing"));
+        fs::write(&path, &sound[..split]).unwrap();
+        check(dir.path(), 10).unwrap();
     }
 }
