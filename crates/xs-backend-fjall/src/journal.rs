@@ -16,7 +16,8 @@
 //! The checksum is the XXH3 of the items. Each batch of xs holds one [`Tail`], whose numbers have
 //! no gaps. Source: `src/journal/entry.rs` of the crate fjall, version 3.1.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use xs_core::kv::keys::{TAIL_KEY, Tail};
@@ -35,16 +36,15 @@ pub(crate) fn check(dir: &Path, noted: u64) -> Result<()> {
     let mut last: Option<Batch> = None;
     for path in journals(dir)? {
         let doing = |error| Error::io(format_args!("reading {}", path.display()), error);
-        let damaged = |at: usize, what: &str| {
+        let damaged = |at: u64, what: &str| {
             Error::new(
                 ErrorKind::Corrupt,
                 format!("the journal {} is damaged at byte {at}: {what}; it was left as it is", path.display()),
             )
         };
-        let bytes = fs::read(&path).map_err(doing)?;
-        let mut rest = bytes.as_slice();
-        while let Some(batch) = parse(rest) {
-            let at = bytes.len() - rest.len();
+        let mut window = Window { file: File::open(&path).map_err(doing)?, bytes: Vec::new(), start: 0, at: 0 };
+        while let Some(batch) = window.next().map_err(doing)? {
+            let at = window.position() - batch.length as u64;
             if last.is_some_and(|last| last.seqno >= batch.seqno) {
                 return Err(damaged(at, "its batches are out of order"));
             }
@@ -56,20 +56,80 @@ pub(crate) fn check(dir: &Path, noted: u64) -> Result<()> {
                 return Err(damaged(at, "a commit is missing"));
             }
             last = Some(batch);
-            rest = rest.get(batch.length..).unwrap_or_default();
         }
-        let at = bytes.len() - rest.len();
-        let known = last.and_then(|last| last.sequence);
-        if rest.iter().all(|byte| *byte == 0) {
+        let at = window.position();
+        if window.is_blank().map_err(doing)? {
             continue;
         }
-        // If a newer journal follows, its first commit has to be the next one all the same.
-        if known.is_some_and(|known| known < noted) || holds_durable(rest, noted) {
+        let known = last.and_then(|last| last.sequence);
+        if known.is_some_and(|known| known < noted) || holds_durable(&window.rest(at).map_err(doing)?, noted) {
             return Err(damaged(at, "it ends early, before commits that were acknowledged"));
         }
+        // If a newer journal follows, its first commit has to be the next one all the same.
         tracing::warn!(journal = %path.display(), at, "the journal ends in what a crash left; that is cut off");
     }
     Ok(())
+}
+
+/// Bytes that are read at a time.
+const READ_BYTES: u64 = 4 * 1024 * 1024;
+
+/// The part of a journal that is looked at: what of it is read, and no batch has been made of yet.
+struct Window {
+    file: File,
+    bytes: Vec<u8>,
+    /// Where in `bytes` the next batch starts, and where in the file that is.
+    start: usize,
+    at: u64,
+}
+
+impl Window {
+    /// The next batch; `None` where no whole one follows. Holds little more than a batch.
+    fn next(&mut self) -> io::Result<Option<Batch>> {
+        loop {
+            let bytes = self.bytes.get(self.start..).unwrap_or_default();
+            if let Some(batch) = parse(bytes) {
+                self.start += batch.length;
+                self.at += batch.length as u64;
+                return Ok(Some(batch));
+            }
+            // What does not start like a batch does not become one.
+            if !matches!(bytes, [] | [1, ..]) || self.fill()? == 0 {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn position(&self) -> u64 {
+        self.at
+    }
+
+    fn fill(&mut self) -> io::Result<usize> {
+        self.bytes.drain(..self.start);
+        self.start = 0;
+        self.file.by_ref().take(READ_BYTES).read_to_end(&mut self.bytes)
+    }
+
+    /// Whether nothing but preallocated space follows.
+    fn is_blank(&mut self) -> io::Result<bool> {
+        loop {
+            if self.bytes.iter().skip(self.start).any(|byte| *byte != 0) {
+                return Ok(false);
+            }
+            self.start = self.bytes.len();
+            if self.fill()? == 0 {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// All that follows, in memory: for a journal that is damaged, or was torn by a crash.
+    fn rest(&mut self, from: u64) -> io::Result<Vec<u8>> {
+        self.file.seek(SeekFrom::Start(from))?;
+        let mut rest = Vec::new();
+        self.file.read_to_end(&mut rest)?;
+        Ok(rest)
+    }
 }
 
 /// The journals, oldest first.
