@@ -18,7 +18,7 @@ pub(crate) const IMPORT_STEP_FRAMES: usize = 1000;
 pub(crate) const IMPORT_STEP_BYTES: usize = 4 * 1024 * 1024;
 /// Frames in one import request: what was imported is answered, and its ids are kept till then.
 pub const IMPORT_FRAMES_MAX: usize = 1_000_000;
-/// Frames that are written to a response at a time, when so many are ready.
-pub(crate) const FRAMES_AT_ONCE: usize = 256;
+/// Bytes after which what is ready of a response is sent.
+pub(crate) const CHUNK_BYTES: usize = 64 * 1024;
 /// Topics that are fetched at a time.
 pub(crate) const TOPICS_AT_ONCE: usize = 64;

@@ -1,6 +1,7 @@
 //! How things are spelled on the wire: parameters, frames, bodies.
 
 use std::str::FromStr;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -10,7 +11,7 @@ use serde::Serialize;
 use xs::{Filter, Follow, Frame, FrameId, ReadOptions, Result, Topic};
 
 use crate::error::ApiError;
-use crate::limits::FRAMES_AT_ONCE;
+use crate::limits::CHUNK_BYTES;
 
 /// The parameters of a query, each taken once; what is left over is refused.
 #[derive(Debug)]
@@ -186,21 +187,31 @@ impl Framing {
     }
 }
 
-/// A body of frames, written as they come, those that are ready together. An error breaks the
-/// transfer off, so that no client takes a part for the whole.
+/// A body of frames, written as they come, those that are ready together, up to [`CHUNK_BYTES`]. An
+/// error breaks the transfer off, so that no client takes a part for the whole.
 pub(crate) fn frames_body(
     frames: impl Stream<Item = Result<Frame>> + Send + 'static,
     framing: Framing,
     with_timestamp: bool,
 ) -> Body {
-    let chunks = frames.ready_chunks(FRAMES_AT_ONCE).map(move |frames| {
+    let mut frames = Box::pin(frames.fuse());
+    let chunks = futures::stream::poll_fn(move |cx| {
         let mut chunk = Vec::new();
-        for frame in frames {
-            frame.and_then(|frame| framing.write(&mut chunk, &frame, with_timestamp)).inspect_err(|error| {
+        loop {
+            let frame = match frames.as_mut().poll_next(cx) {
+                Poll::Ready(Some(frame)) => frame,
+                _ if !chunk.is_empty() => return Poll::Ready(Some(Ok(Bytes::from(chunk)))),
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending => return Poll::Pending,
+            };
+            if let Err(error) = frame.and_then(|frame| framing.write(&mut chunk, &frame, with_timestamp)) {
                 tracing::error!(kind = %error.kind(), %error, "a response broke off");
-            })?;
+                return Poll::Ready(Some(Err(error)));
+            }
+            if chunk.len() >= CHUNK_BYTES {
+                return Poll::Ready(Some(Ok(Bytes::from(chunk))));
+            }
         }
-        Ok::<_, xs::Error>(Bytes::from(chunk))
     });
     Body::from_stream(chunks)
 }

@@ -21,7 +21,8 @@ pub const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Frames in a page of history: large enough that crossing threads costs little for each frame.
 pub const PAGE_FRAMES: usize = 2048;
-/// Bytes after which a page of history ends. A reader holds two pages.
+/// Bytes after which a page of history ends. A reader holds two pages. A merge of many patterns
+/// shares a page among them, but takes at least a frame of each.
 pub const PAGE_BYTES: usize = 1024 * 1024;
 
 /// Frames in the live window. A follower that lags behind it reads the store instead.
