@@ -66,6 +66,11 @@ async fn S2_both_durabilities_survive_a_close(subject: &StoreSubject, dir: &Path
     assert_eq!(ids(&scan_all(&*store, &Pattern::All, Direction::Ascending, 9).await.unwrap()), [id(1), id(2)]);
 }
 
+async fn reopen(subject: &StoreSubject, dir: &Path, store: &dyn Store) -> Arc<dyn Store> {
+    store.close().await.unwrap();
+    subject.open(dir).await.unwrap()
+}
+
 /// Frames over topics of several depths, with ids that are not dense.
 async fn fill(store: &dyn Store) -> Vec<xs_core::Frame> {
     let topics = ["a", "a.b", "a.b.c", "a.bc", "a-b", "b", "b.a.b.c", "aa", "a.b", "A.b"];
@@ -218,21 +223,17 @@ async fn S7_patterns_select_what_they_say(subject: &StoreSubject, dir: &Path) {
 }
 
 async fn S8_removal_leaves_no_trace(subject: &StoreSubject, dir: &Path) {
-    let store = subject.open(dir).await.unwrap();
+    let mut store = subject.open(dir).await.unwrap();
     let hash = ContentHash::of(b"content");
     let rich = |n| new("a.b.c").hash(hash).ttl(Ttl::Time { ms: 50 }).meta(1.into()).with_id(id(n));
     insert(&*store, [rich(1), rich(2), frame(3, "z")]).await.unwrap();
     remove(&*store, [id(1), id(404)]).await.unwrap();
     assert!(store.is_referenced(hash).await.unwrap());
     remove(&*store, [id(2), id(1)]).await.unwrap();
-    for round in 0..2 {
-        let store = match round {
-            0 => Arc::clone(&store),
-            _ => {
-                store.close().await.unwrap();
-                subject.open(dir).await.unwrap()
-            }
-        };
+    for reopened in [false, true] {
+        if reopened {
+            store = reopen(subject, dir, &*store).await;
+        }
         assert_eq!(store.get(id(1)).await.unwrap(), None);
         for text in ["a.b.c", "a.*", "a.b.*"] {
             for direction in DIRECTIONS {
@@ -311,16 +312,12 @@ async fn S10_frames_come_back_as_they_went_in(subject: &StoreSubject, dir: &Path
     frames.push(frame(0, "a"));
     frames.sort_by_key(|frame| frame.id);
     frames.dedup_by_key(|frame| frame.id);
-    let store = subject.open(dir).await.unwrap();
+    let mut store = subject.open(dir).await.unwrap();
     insert(&*store, frames.clone()).await.unwrap();
-    for round in 0..2 {
-        let store = match round {
-            0 => Arc::clone(&store),
-            _ => {
-                store.close().await.unwrap();
-                subject.open(dir).await.unwrap()
-            }
-        };
+    for reopened in [false, true] {
+        if reopened {
+            store = reopen(subject, dir, &*store).await;
+        }
         assert_eq!(scan_all(&*store, &Pattern::All, Direction::Ascending, 3).await.unwrap(), frames);
         for frame in &frames {
             assert_eq!(store.get(frame.id).await.unwrap().as_ref(), Some(frame));

@@ -79,15 +79,16 @@ impl Frame {
 
     /// Roughly the memory that it holds, in bytes.
     pub(crate) fn weight(&self) -> usize {
-        size_of::<Self>()
-            + 2 * ALLOCATION_BYTES
-            + self.topic.as_str().len()
-            + self.meta.as_ref().map_or(0, |meta| meta.as_str().len())
+        weight(&self.topic, self.meta.as_ref())
     }
 }
 
 /// What an allocation costs beside its bytes: the counters of an `Arc`, the allocator's header.
 const ALLOCATION_BYTES: usize = 32;
+
+fn weight(topic: &Topic, meta: Option<&Meta>) -> usize {
+    size_of::<Frame>() + 2 * ALLOCATION_BYTES + topic.as_str().len() + meta.map_or(0, |meta| meta.as_str().len())
+}
 
 impl Serialize for Frame {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -192,10 +193,7 @@ impl NewFrame {
 
     /// Roughly the memory that it holds, in bytes.
     pub(crate) fn weight(&self) -> usize {
-        size_of::<Frame>()
-            + 2 * ALLOCATION_BYTES
-            + self.topic.as_str().len()
-            + self.meta.as_ref().map_or(0, |meta| meta.as_str().len())
+        weight(&self.topic, self.meta.as_ref())
     }
 }
 

@@ -42,11 +42,20 @@ impl Meta {
     pub(crate) fn from_raw(raw: &RawValue) -> Result<Option<Self>> {
         match raw.get() {
             "null" => Ok(None),
-            text if text.len() > META_BYTES_MAX => Err(Error::invalid(format!(
-                "meta is {} bytes long; at most {META_BYTES_MAX} are allowed: store it as content",
-                text.len()
+            text => {
+                let meta = Self(text.into());
+                meta.check().map(|()| Some(meta))
+            }
+        }
+    }
+
+    /// `InvalidInput` when it is too long, which one made of a value can be.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.0.len() {
+            0..=META_BYTES_MAX => Ok(()),
+            length => Err(Error::invalid(format!(
+                "meta is {length} bytes long; at most {META_BYTES_MAX} are allowed: store it as content"
             ))),
-            text => Ok(Some(Self(text.into()))),
         }
     }
 

@@ -10,7 +10,7 @@ use super::reader;
 use super::writer::{Append, Import, Request};
 use crate::{
     ByteRange, Capabilities, Content, ContentHash, ContentInfo, ContentReader, Durability, Error, Filter, Frame,
-    FrameId, META_BYTES_MAX, NewFrame, Result, Topic, TopicPage, TopicTail, Ttl,
+    FrameId, Meta, NewFrame, Result, Topic, TopicPage, TopicTail, Ttl,
 };
 
 /// The condition of a conditional append (E5): what its topic has to look like.
@@ -224,11 +224,5 @@ fn check(frame: &NewFrame) -> Result<()> {
     {
         return Err(Error::invalid(format!("ttl last:{n}: at most last:{LAST_MAX} can be kept up with")));
     }
-    match &frame.meta {
-        Some(meta) if meta.as_str().len() > META_BYTES_MAX => Err(Error::invalid(format!(
-            "meta is {} bytes long; at most {META_BYTES_MAX} are allowed: store it as content",
-            meta.as_str().len()
-        ))),
-        _ => Ok(()),
-    }
+    frame.meta.as_ref().map_or(Ok(()), Meta::check)
 }

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::IntoResponse as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::StreamExt as _;
@@ -39,7 +39,7 @@ pub(super) fn content(body: Body) -> Content {
     Content::stream(body.into_data_stream().map(|chunk| chunk.map_err(broken_off)))
 }
 
-fn broken_off(error: axum::Error) -> Error {
+pub(super) fn broken_off(error: axum::Error) -> Error {
     Error::new(ErrorKind::InvalidInput, "the request body broke off").with_source(error)
 }
 
@@ -101,9 +101,4 @@ async fn text(body: Body) -> Result<String, ApiError> {
         }
     }
     String::from_utf8(bytes).map_err(|error| ApiError::invalid(format!("the body is not UTF-8: {error}")))
-}
-
-/// The response of a route that made nothing to show.
-pub(super) fn no_content() -> Response {
-    StatusCode::NO_CONTENT.into_response()
 }

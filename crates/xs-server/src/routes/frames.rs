@@ -5,10 +5,9 @@ use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures::TryStreamExt as _;
-use http::header;
+use http::{StatusCode, header};
 use xs::{Filter, Follow, FrameId, ReadOptions, TopicPage, TopicTail};
 
-use super::append::no_content;
 use super::read::stream_frames;
 use super::{App, Segment, json};
 use crate::error::{ApiError, ApiResult};
@@ -29,7 +28,7 @@ pub(super) async fn get(State(app): State<App>, Segment(id): Segment, RawQuery(q
 pub(super) async fn remove(State(app): State<App>, Segment(id): Segment, RawQuery(query): RawQuery) -> ApiResult {
     Params::parse(query.as_deref()).finish()?;
     app.stream.remove(id.parse()?).await?;
-    Ok(no_content())
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 pub(super) async fn last_of_all(State(app): State<App>, RawQuery(query): RawQuery) -> ApiResult {

@@ -7,6 +7,7 @@ use futures::StreamExt as _;
 use http::{StatusCode, header};
 use xs::{EventStream, Frame, FrameId, Result};
 
+use super::append::broken_off;
 use super::{App, json};
 use crate::error::{ApiError, ApiResult};
 use crate::limits::{BODY_FRAMES_BYTES_MAX, IMPORT_FRAMES_MAX, IMPORT_STEP_BYTES, IMPORT_STEP_FRAMES};
@@ -146,7 +147,7 @@ impl Lines {
         match self.chunks.next().await {
             None => self.ended = true,
             Some(Ok(chunk)) => self.buffer.extend_from_slice(&chunk),
-            Some(Err(_)) => return Err(ApiError::invalid("the request body broke off")),
+            Some(Err(error)) => return Err(broken_off(error).into()),
         }
         match self.buffer.len() > BODY_FRAMES_BYTES_MAX {
             true => Err(ApiError::invalid(format!("a line holds at most {BODY_FRAMES_BYTES_MAX} bytes"))
