@@ -1,8 +1,7 @@
 //! C1 to C10: what every content store does.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,6 +10,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use xs_core::{ByteRange, Cas, ContentHash, ContentInfo, Create, ErrorKind, Result};
 
 use crate::CasSubject;
+use crate::tools::files_below;
 
 crate::suite::cases!(CasSubject:
     C1_content_is_there_after_a_close,
@@ -24,7 +24,7 @@ crate::suite::cases!(CasSubject:
     C8_list_gives_every_hash_once,
     C9_removal_is_idempotent,
     C10_names_cannot_leave_the_store,
-    C_a_second_open_is_locked,
+    C_a_second_open_is_locked_or_shares,
     C_a_missing_store_is_not_made_up,
 );
 
@@ -69,22 +69,14 @@ async fn C1_content_is_there_after_a_close(subject: &CasSubject, dir: &Path) {
     }
 }
 
-/// Every file below a place: where content lies, whatever the layout.
-fn files(dir: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir).into_iter().flatten() {
-        let entry = entry.unwrap();
-        match entry.file_type().unwrap().is_dir() {
-            true => found.extend(files(&entry.path())),
-            false => found.push(entry.path()),
+/// The object that holds exactly these bytes; `None` where nothing lies behind the store.
+async fn object_of(subject: &CasSubject, dir: &Path, content: &[u8]) -> Option<String> {
+    for (name, size) in subject.behind.objects(dir).await {
+        if size == content.len() as u64 && subject.behind.read(dir, &name).await == content {
+            return Some(name);
         }
     }
-    found
-}
-
-/// The file that holds exactly these bytes; `None` in a store without files.
-fn file_of(dir: &Path, content: &[u8]) -> Option<PathBuf> {
-    files(dir).into_iter().find(|path| fs::read(path).unwrap() == content)
+    None
 }
 
 async fn C2_damaged_content_is_never_given_out_as_good(subject: &CasSubject, dir: &Path) {
@@ -92,8 +84,8 @@ async fn C2_damaged_content_is_never_given_out_as_good(subject: &CasSubject, dir
     for size in [1, 1000, 256 * 1024, 700_000] {
         let content = noise(1, size);
         let hash = put(&*cas, &content).await;
-        let Some(path) = file_of(dir, &content) else {
-            assert!(!cas.capabilities().persistent, "a persistent content store has files to damage");
+        let Some(object) = object_of(subject, dir, &content).await else {
+            assert!(!cas.capabilities().persistent, "a persistent content store has objects to damage");
             return;
         };
         let flip = |at: usize| {
@@ -103,7 +95,7 @@ async fn C2_damaged_content_is_never_given_out_as_good(subject: &CasSubject, dir
         };
         let longer = [&content[..], b"x"].concat();
         for damaged in [flip(0), flip(size - 1), flip(size / 2), content[..size - 1].to_vec(), longer, Vec::new()] {
-            fs::write(&path, &damaged).unwrap();
+            subject.behind.write(dir, &object, damaged.into()).await;
             let error = get(&*cas, hash).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Corrupt, "{size}: {error}");
             assert!(error.to_string().contains(&hash.to_string()), "{error}");
@@ -115,7 +107,7 @@ async fn C2_damaged_content_is_never_given_out_as_good(subject: &CasSubject, dir
             let bytes: usize = given.iter().flatten().sum();
             assert!(bytes < size / 2 + 1, "{size}: all of the range was given out before it was verified");
         }
-        fs::write(&path, &content).unwrap();
+        subject.behind.write(dir, &object, content.clone().into()).await;
         assert_eq!(get(&*cas, hash).await.unwrap(), content);
     }
 }
@@ -124,12 +116,16 @@ async fn C2_storing_damaged_content_again_heals_it(subject: &CasSubject, dir: &P
     let cas = subject.open(dir).await.unwrap();
     let content = noise(2, 5000);
     let hash = put(&*cas, &content).await;
-    if let Some(path) = file_of(dir, &content) {
-        fs::write(path, b"damaged").unwrap();
-        assert!(get(&*cas, hash).await.is_err());
+    let mut flipped = content.clone();
+    flipped[4000] ^= 1;
+    for damaged in [b"damaged".to_vec(), flipped] {
+        if let Some(object) = object_of(subject, dir, &content).await {
+            subject.behind.write(dir, &object, damaged.into()).await;
+            assert!(get(&*cas, hash).await.is_err());
+        }
+        put(&*cas, &content).await;
+        assert_eq!(get(&*cas, hash).await.unwrap(), content);
     }
-    put(&*cas, &content).await;
-    assert_eq!(get(&*cas, hash).await.unwrap(), content);
 }
 
 async fn all(cas: &dyn Cas, limit: usize) -> Vec<ContentInfo> {
@@ -151,7 +147,7 @@ async fn C3_the_same_content_is_stored_once(subject: &CasSubject, dir: &Path) {
     assert!(hashes.iter().all(|hash| *hash == ContentHash::of(&content)));
     put(&*cas, &content).await;
     assert_eq!(all(&*cas, 10).await.len(), 1);
-    let copies = files(dir).iter().filter(|path| fs::metadata(path).unwrap().len() >= 400_000).count();
+    let copies = subject.behind.objects(dir).await.iter().filter(|(_, size)| *size >= 400_000).count();
     assert_eq!(copies, usize::from(cas.capabilities().persistent));
 }
 
@@ -222,7 +218,7 @@ async fn C7_an_abandoned_writer_leaves_nothing(subject: &CasSubject, dir: &Path)
     std::mem::forget(writer);
     let cas = subject.open(dir).await.unwrap();
     assert!(all(&*cas, 10).await.is_empty());
-    let left: Vec<_> = files(dir).into_iter().filter(|path| fs::metadata(path).unwrap().len() >= 1000).collect();
+    let left: Vec<_> = subject.behind.objects(dir).await.into_iter().filter(|(_, size)| *size >= 1000).collect();
     assert!(left.is_empty(), "{left:?}");
 }
 
@@ -263,14 +259,24 @@ async fn C10_names_cannot_leave_the_store(subject: &CasSubject, dir: &Path) {
         cas.remove(ContentHash::from_bytes([seed.wrapping_mul(37); 32])).await.unwrap();
         put(&*cas, &[seed]).await;
     }
-    let outside: Vec<_> = files(dir).into_iter().filter(|path| !path.starts_with(&inside)).collect();
+    let outside: Vec<_> = files_below(dir).into_iter().filter(|path| !path.starts_with("inside")).collect();
     assert!(outside.is_empty(), "{outside:?}");
 }
 
-async fn C_a_second_open_is_locked(subject: &CasSubject, dir: &Path) {
+async fn C_a_second_open_is_locked_or_shares(subject: &CasSubject, dir: &Path) {
     let cas = subject.open(dir).await.unwrap();
     let hash = put(&*cas, b"kept").await;
-    assert_eq!(subject.open(dir).await.unwrap_err().kind(), ErrorKind::Locked);
+    match (cas.capabilities().exclusive, subject.open(dir).await) {
+        (true, second) => assert_eq!(second.unwrap_err().kind(), ErrorKind::Locked),
+        (false, second) => {
+            let second = second.unwrap();
+            assert_eq!(get(&*second, hash).await.unwrap(), "kept");
+            let late = put(&*second, b"late").await;
+            assert_eq!(get(&*cas, late).await.unwrap(), "late");
+            // What one of them does not know of is not what the other has left behind.
+            assert_eq!(all(&*cas, 9).await.len(), 2);
+        }
+    }
     drop(cas);
     let cas: Arc<dyn Cas> = subject.open(dir).await.unwrap();
     assert_eq!(get(&*cas, hash).await.unwrap(), "kept");

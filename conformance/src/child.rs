@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::{CasSubject, StoreSubject, crash, memory, syncs};
+use crate::{Suite, crash, memory, syncs};
 
 const TASK: &str = "XS_CONFORMANCE_TASK";
 const SUBJECT: &str = "XS_CONFORMANCE_SUBJECT";
@@ -24,11 +24,11 @@ pub(crate) fn is_child() -> bool {
 }
 
 /// Does the task, and ends the process.
-pub(crate) fn run(stores: &[StoreSubject], cas: &[CasSubject]) -> ! {
+pub(crate) fn run(suite: &Suite) -> ! {
     let name = std::env::var(SUBJECT).unwrap();
     let place = PathBuf::from(std::env::var_os(PLACE).unwrap());
-    let store = || stores.iter().find(|subject| subject.name == name).unwrap();
-    let cas = || cas.iter().find(|subject| subject.name == name).unwrap();
+    let store = || suite.stores.iter().find(|subject| subject.name == name).unwrap();
+    let cas = || suite.cas.iter().find(|subject| subject.name == name).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         match std::env::var(TASK).unwrap().as_str() {

@@ -1,12 +1,12 @@
 //! S11 from outside: bits flipped in the files of a closed store.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use xs_core::{Direction, ErrorKind, Frame, Pattern, Result, Ttl};
 
 use crate::StoreSubject;
-use crate::tools::{id, insert, new, pattern, scan_all};
+use crate::tools::{files_below, id, insert, new, pattern, scan_all};
 
 /// Places in each file where a byte is damaged.
 const FLIPS_IN_A_FILE: usize = 48;
@@ -74,23 +74,6 @@ pub(crate) async fn every_flip_is_seen(subject: &StoreSubject, dir: &Path) {
         }
     }
     assert_eq!(seen > 0, persistent, "no flip was seen at all");
-}
-
-fn files_below(dir: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    let mut dirs = vec![PathBuf::new()];
-    while let Some(relative) = dirs.pop() {
-        for entry in fs::read_dir(dir.join(&relative)).into_iter().flatten() {
-            let entry = entry.unwrap();
-            let path = relative.join(entry.file_name());
-            match entry.file_type().unwrap().is_dir() {
-                true => dirs.push(path),
-                false => files.push(path),
-            }
-        }
-    }
-    files.sort();
-    files
 }
 
 fn copy_tree(from: &Path, to: &Path) {

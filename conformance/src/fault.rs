@@ -157,6 +157,10 @@ impl Store for GatedStore {
         self.store.is_referenced(hash).await
     }
 
+    async fn compact(&self) -> Result<()> {
+        self.store.compact().await
+    }
+
     async fn close(&self) -> Result<()> {
         self.store.close().await
     }

@@ -7,13 +7,13 @@
 //!
 //! ```no_run
 //! use std::sync::Arc;
-//! use xs_conformance::{CasSubject, Suite, StoreSubject};
-//! use xs_core::memory::{MemoryCasFactory, MemoryStoreFactory};
+//! use xs_conformance::{CasSubject, StoreSubject, Suite};
+//! use xs_core::memory::MemoryStoreFactory;
 //!
+//! let mine = StoreSubject::new("mine", Arc::new(MemoryStoreFactory::new()));
 //! let mut suite = Suite::new();
-//! suite.store(StoreSubject::new("memory", Arc::new(MemoryStoreFactory::new())));
-//! suite.cas(CasSubject::new("memory", Arc::new(MemoryCasFactory::new())));
-//! suite.pair("memory", "memory");
+//! suite.store(mine.clone());
+//! suite.pair(mine, CasSubject::memory());
 //! suite.run();
 //! ```
 //!
@@ -43,5 +43,5 @@ mod syncs;
 mod tools;
 
 pub use fault::{Gate, GatedStore};
-pub use subject::{CasSubject, MakeNewer, StoreSubject};
+pub use subject::{Behind, CasSubject, MakeNewer, StoreSubject};
 pub use suite::Suite;

@@ -31,6 +31,7 @@ crate::suite::cases!(StoreSubject:
     S10_frames_come_back_as_they_went_in,
     S11_damage_never_goes_unnoticed,
     S12_a_newer_format_is_refused,
+    S_what_a_store_cannot_do_it_refuses,
     S_topics_come_in_pages_with_their_last_frame,
     S_expiring_frames_come_soonest_first,
     S_references_to_content_are_known,
@@ -355,6 +356,24 @@ async fn S12_a_newer_format_is_refused(subject: &StoreSubject, dir: &Path) {
         let text = error.to_string();
         assert!(text.contains(&newer.to_string()) && text.contains(&current.to_string()), "{text}");
     }
+}
+
+async fn S_what_a_store_cannot_do_it_refuses(subject: &StoreSubject, dir: &Path) {
+    let store = subject.open(dir).await.unwrap();
+    let capabilities = store.capabilities();
+    assert!(capabilities.exclusive, "an index has one owner (S9)");
+    let frames = fill(&*store).await;
+    let (kept, gone) = frames.split_at(10);
+    remove(&*store, ids(gone)).await.unwrap();
+    match (capabilities.compact, store.compact().await) {
+        (true, result) => result.unwrap(),
+        (false, result) => assert_eq!(result.unwrap_err().kind(), ErrorKind::Unsupported),
+    }
+    insert(&*store, [frame(100_000, "late")]).await.unwrap();
+    let store = reopen(subject, dir, &*store).await;
+    let all = scan_all(&*store, &Pattern::All, Direction::Ascending, 9).await.unwrap();
+    assert_eq!(all[..10], *kept);
+    assert_eq!(all[10..], [frame(100_000, "late")]);
 }
 
 async fn S_topics_come_in_pages_with_their_last_frame(subject: &StoreSubject, dir: &Path) {

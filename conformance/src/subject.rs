@@ -1,9 +1,13 @@
 //! What the suite is run on.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::tools::files_below;
+use async_trait::async_trait;
+use bytes::Bytes;
+use xs_core::memory::{MemoryCasFactory, MemoryStoreFactory};
 use xs_core::{Cas, CasFactory, Create, Location, Result, Store, StoreFactory};
 
 /// Rewrites the closed store at a place as a newer format would have left it, and gives the number
@@ -22,6 +26,11 @@ impl StoreSubject {
     /// The indexes that `factory` opens.
     pub fn new(name: impl Into<String>, factory: Arc<dyn StoreFactory>) -> Self {
         Self { name: name.into(), factory, make_newer: None }
+    }
+
+    /// The memory reference, to pair a content store with.
+    pub fn memory() -> Self {
+        Self::new("memory", Arc::new(MemoryStoreFactory::new()))
     }
 
     /// With a way to make a store of a newer format, which a persistent index needs (S12).
@@ -51,12 +60,25 @@ impl fmt::Debug for StoreSubject {
 pub struct CasSubject {
     pub(crate) name: String,
     pub(crate) factory: Arc<dyn CasFactory>,
+    pub(crate) behind: Arc<dyn Behind>,
 }
 
 impl CasSubject {
     /// The content stores that `factory` opens.
     pub fn new(name: impl Into<String>, factory: Arc<dyn CasFactory>) -> Self {
-        Self { name: name.into(), factory }
+        Self { name: name.into(), factory, behind: Arc::new(Files) }
+    }
+
+    /// The memory reference, to pair an index with.
+    pub fn memory() -> Self {
+        Self::new("memory", Arc::new(MemoryCasFactory::new()))
+    }
+
+    /// With a look behind the content store, where what it stores is not in files below its place.
+    #[must_use]
+    pub fn behind(mut self, behind: Arc<dyn Behind>) -> Self {
+        self.behind = behind;
+        self
     }
 
     pub(crate) async fn open(&self, place: &Path) -> Result<Arc<dyn Cas>> {
@@ -71,5 +93,41 @@ impl CasSubject {
 impl fmt::Debug for CasSubject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CasSubject").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// What lies behind a content store, as whoever damages it sees it: objects with names and bytes.
+#[async_trait]
+pub trait Behind: Send + Sync + fmt::Debug {
+    /// Every object that belongs to the store at this place, and its size in bytes.
+    async fn objects(&self, place: &Path) -> Vec<(String, u64)>;
+
+    /// The bytes of an object.
+    async fn read(&self, place: &Path, name: &str) -> Bytes;
+
+    /// Puts these bytes in place of an object's.
+    async fn write(&self, place: &Path, name: &str, bytes: Bytes);
+}
+
+/// The files below a place.
+#[derive(Debug)]
+struct Files;
+
+#[async_trait]
+impl Behind for Files {
+    async fn objects(&self, place: &Path) -> Vec<(String, u64)> {
+        let with_size = |path: PathBuf| {
+            let size = std::fs::metadata(place.join(&path)).unwrap().len();
+            (path.to_str().unwrap().to_owned(), size)
+        };
+        files_below(place).into_iter().map(with_size).collect()
+    }
+
+    async fn read(&self, place: &Path, name: &str) -> Bytes {
+        std::fs::read(place.join(name)).unwrap().into()
+    }
+
+    async fn write(&self, place: &Path, name: &str, bytes: Bytes) {
+        std::fs::write(place.join(name), bytes).unwrap();
     }
 }

@@ -1,5 +1,7 @@
 //! Cases times subjects, as trials of libtest-mimic.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,8 +34,8 @@ const HANG: Duration = Duration::from_secs(120);
 /// The subjects, and the trials that they are put to.
 #[derive(Debug, Default)]
 pub struct Suite {
-    stores: Vec<StoreSubject>,
-    cas: Vec<CasSubject>,
+    pub(crate) stores: Vec<StoreSubject>,
+    pub(crate) cas: Vec<CasSubject>,
     pairs: Vec<(StoreSubject, CasSubject)>,
 }
 
@@ -53,32 +55,45 @@ impl Suite {
         self.cas.push(subject);
     }
 
-    /// Adds a pair of an index and a content store that were added under these names: cases E1 to
-    /// E12.
-    pub fn pair(&mut self, store: &str, cas: &str) {
-        let store = self.stores.iter().find(|subject| subject.name == store).expect("an index of that name");
-        let cas = self.cas.iter().find(|subject| subject.name == cas).expect("a content store of that name");
-        self.pairs.push((store.clone(), cas.clone()));
+    /// Adds a pair of an index and a content store: cases E1 to E12.
+    pub fn pair(&mut self, store: StoreSubject, cas: CasSubject) {
+        self.pairs.push((store, cas));
     }
 
     /// Every case on every subject that it is for.
     pub fn trials(&self) -> Vec<Trial> {
+        self.cases().into_iter().map(Run::into_trial).collect()
+    }
+
+    /// Runs the cases of one guarantee, such as `S4`, and gives the name of each with the reason
+    /// why it failed.
+    pub fn outcomes(&self, guarantee: &str) -> Vec<(String, Result<(), String>)> {
+        let of =
+            |run: &Run| run.name.rsplit("::").next().is_some_and(|case| case.split('_').any(|word| word == guarantee));
+        self.cases()
+            .into_iter()
+            .filter(of)
+            .map(|run| (run.name, catch_unwind(AssertUnwindSafe(run.work)).unwrap_or_else(|panic| Err(words(&*panic)))))
+            .collect()
+    }
+
+    fn cases(&self) -> Vec<Run> {
         let mut trials = Vec::new();
         for subject in &self.stores {
             let subject = Arc::new(subject.clone());
-            trials.extend(store::CASES.iter().map(|case| trial(&subject.name, case, &subject)));
-            trials.extend(crash::CASES.iter().map(|case| trial(&subject.name, case, &subject)));
-            trials.extend(syncs::CASES.iter().map(|case| trial(&subject.name, case, &subject)));
+            trials.extend(store::CASES.iter().map(|case| Run::new(&subject.name, case, &subject)));
+            trials.extend(crash::CASES.iter().map(|case| Run::new(&subject.name, case, &subject)));
+            trials.extend(syncs::CASES.iter().map(|case| Run::new(&subject.name, case, &subject)));
         }
         for subject in &self.cas {
             let subject = Arc::new(subject.clone());
             let cases = cas::CASES.iter().chain(syncs::cas::CASES).chain(memory::CASES);
-            trials.extend(cases.map(|case| trial(&subject.name, case, &subject)));
+            trials.extend(cases.map(|case| Run::new(&subject.name, case, &subject)));
         }
         for (store, cas) in &self.pairs {
             let name = format!("{}+{}", store.name, cas.name);
             let pair = Arc::new(Pair { store: store.clone(), cas: cas.clone() });
-            trials.extend(stream::cases().map(|case| trial(&name, case, &pair)));
+            trials.extend(stream::cases().map(|case| Run::new(&name, case, &pair)));
         }
         trials
     }
@@ -86,21 +101,47 @@ impl Suite {
     /// Runs the trials that the arguments of the process select, then ends the process. The `main`
     /// of a test with `harness = false` calls it and nothing else.
     pub fn run(&self) -> ! {
-        if child::is_child() {
-            child::run(&self.stores, &self.cas)
-        }
+        self.serve_child();
         libtest_mimic::run(&Arguments::from_args(), self.trials()).exit()
+    }
+
+    /// Where this process is one that a case has started, does what the case wants, and ends it.
+    /// [`run`](Self::run) begins with it; a `main` of its own does too.
+    pub fn serve_child(&self) {
+        if child::is_child() {
+            child::run(self)
+        }
     }
 }
 
-fn trial<S: Send + Sync>(subject_name: &str, case: &'static Case<S>, subject: &Arc<S>) -> Trial {
-    let subject = Arc::clone(subject);
-    Trial::test(format!("{subject_name}::{}", case.name), move || {
-        let dir = tempfile::tempdir()?;
-        // One thread, so that what runs when is up to the case.
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime
-            .block_on(async { tokio::time::timeout(HANG, (case.run)(&subject, dir.path())).await })
-            .map_err(|_| format!("it hung for {HANG:?}").into())
-    })
+/// A case on a subject.
+struct Run {
+    name: String,
+    work: Box<dyn FnOnce() -> Result<(), String> + Send>,
+}
+
+impl Run {
+    fn new<S: Send + Sync>(subject_name: &str, case: &'static Case<S>, subject: &Arc<S>) -> Self {
+        let subject = Arc::clone(subject);
+        let work = move || {
+            let failed = |error: std::io::Error| error.to_string();
+            let dir = tempfile::tempdir().map_err(failed)?;
+            // One thread, so that what runs when is up to the case.
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+            runtime
+                .block_on(async { tokio::time::timeout(HANG, (case.run)(&subject, dir.path())).await })
+                .map_err(|_| format!("it hung for {HANG:?}"))
+        };
+        Self { name: format!("{subject_name}::{}", case.name), work: Box::new(work) }
+    }
+
+    fn into_trial(self) -> Trial {
+        Trial::test(self.name, move || (self.work)().map_err(Into::into))
+    }
+}
+
+/// What a panic said.
+fn words(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without a word").to_owned()
 }

@@ -1,7 +1,7 @@
 //! What cases are written with.
 
 use std::ops::Bound;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::TryStreamExt as _;
@@ -119,4 +119,22 @@ pub(crate) async fn until(mut done: impl FnMut() -> bool) {
         std::thread::yield_now();
         tokio::task::yield_now().await;
     }
+}
+
+/// Every file below a directory, relative to it.
+pub(crate) fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut dirs = vec![PathBuf::new()];
+    while let Some(relative) = dirs.pop() {
+        for entry in std::fs::read_dir(dir.join(&relative)).into_iter().flatten() {
+            let entry = entry.unwrap();
+            let path = relative.join(entry.file_name());
+            match entry.file_type().unwrap().is_dir() {
+                true => dirs.push(path),
+                false => files.push(path),
+            }
+        }
+    }
+    files.sort();
+    files
 }

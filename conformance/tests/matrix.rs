@@ -5,31 +5,40 @@ use std::path::Path;
 use std::sync::Arc;
 
 use xs_backend_fjall::{FjallEngine, FjallFactory, FjallSettings};
+use xs_backend_redb::{RedbEngine, RedbFactory, RedbSettings};
 use xs_cas_fs::FsCasFactory;
 use xs_conformance::{CasSubject, StoreSubject, Suite};
 use xs_core::kv::{FORMAT, KvBatch, KvEngine, KvOp, Space, keys};
-use xs_core::memory::{MemoryCasFactory, MemoryStoreFactory};
 use xs_core::{Create, Durability};
 
 fn main() {
+    let stores = [
+        StoreSubject::memory(),
+        StoreSubject::new("fjall", Arc::new(FjallFactory::default())).make_newer(newer_fjall),
+        StoreSubject::new("redb", Arc::new(RedbFactory::default())).make_newer(newer_redb),
+    ];
+    let contents = [CasSubject::memory(), CasSubject::new("fs", Arc::new(FsCasFactory))];
     let mut suite = Suite::new();
-    suite.store(StoreSubject::new("memory", Arc::new(MemoryStoreFactory::new())));
-    suite.store(StoreSubject::new("fjall", Arc::new(FjallFactory::default())).make_newer(newer_fjall));
+    for store in &stores {
+        suite.store(store.clone());
+        contents.iter().for_each(|cas| suite.pair(store.clone(), cas.clone()));
+    }
+    contents.into_iter().for_each(|cas| suite.cas(cas));
     // So little memory that what is stored is soon in tables, and journals are sealed.
     let small = FjallFactory::new(FjallSettings::default().memtable_bytes(16 * 1024));
     suite.store(StoreSubject::new("fjall-tables", Arc::new(small)).make_newer(newer_fjall));
-    suite.cas(CasSubject::new("memory", Arc::new(MemoryCasFactory::new())));
-    suite.cas(CasSubject::new("fs", Arc::new(FsCasFactory)));
-    for store in ["memory", "fjall"] {
-        for cas in ["memory", "fs"] {
-            suite.pair(store, cas);
-        }
-    }
     suite.run()
 }
 
 fn newer_fjall(place: &Path) -> u32 {
-    let engine = FjallEngine::open(place, Create::Never, FjallSettings::default()).unwrap();
+    newer(&FjallEngine::open(place, Create::Never, FjallSettings::default()).unwrap())
+}
+
+fn newer_redb(place: &Path) -> u32 {
+    newer(&RedbEngine::open(place, Create::Never, RedbSettings::default()).unwrap())
+}
+
+fn newer(engine: &impl KvEngine) -> u32 {
     let newer = FORMAT + 41;
     let value = newer.to_be_bytes().to_vec();
     let put = KvOp::Put { space: Space::Index, key: keys::FORMAT_KEY.to_vec(), value };

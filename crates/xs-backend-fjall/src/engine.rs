@@ -8,10 +8,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable as _};
-use xs_core::kv::{FORMAT, KvBatch, KvEngine, KvOp, KvSnapshot, Space, Visit};
+use xs_core::kv::{FORMAT, KvBatch, KvEngine, KvOp, KvSnapshot, Note, Noted, Space, Visit};
 use xs_core::{Capabilities, Create, Direction, Durability, Error, ErrorKind, Result};
 
-use crate::durable::{Note, Noted};
 use crate::error::{OPENING, convert};
 use crate::factory::FjallSettings;
 use crate::{journal, tables};
@@ -127,7 +126,7 @@ impl KvEngine for FjallEngine {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::default().persistent(true)
+        Capabilities::default().persistent(true).exclusive(true)
     }
 
     fn apply(&self, batch: KvBatch) -> Result<()> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use xs_core::kv::KvStore;
-use xs_core::{Create, Error, ErrorKind, Location, OwnerLock, Result, Store, StoreFactory, blocking, dirs};
+use xs_core::{Create, Error, ErrorKind, Location, OwnerLock, Result, Store, StoreFactory, blocking};
 
 use crate::engine::FjallEngine;
 
@@ -63,16 +63,7 @@ impl StoreFactory for FjallFactory {
 }
 
 fn open(dir: &Path, create: Create, settings: FjallSettings) -> Result<Arc<dyn Store>> {
-    match create {
-        Create::IfMissing => {
-            dirs::create_all(dir).map_err(|error| Error::io(format_args!("creating {}", dir.display()), error))?
-        }
-        Create::Never if !dir.is_dir() => {
-            return Err(Error::new(ErrorKind::NotFound, format!("no fjall index is in {}", dir.display())));
-        }
-        Create::Never => {}
-    }
-    let lock = OwnerLock::acquire(&dir.join("owner.lock"))?;
+    let lock = OwnerLock::of_directory(dir, create, "fjall index")?;
     // On some damaged files fjall gives up by a panic while it recovers; nothing of it lives on.
     let engine = catch_unwind(AssertUnwindSafe(|| FjallEngine::open(dir, create, settings))).unwrap_or_else(|_| {
         Err(Error::new(ErrorKind::Corrupt, format!("the fjall index in {} cannot be recovered", dir.display())))

@@ -19,7 +19,6 @@
     allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::cast_possible_truncation)
 )]
 
-mod durable;
 mod engine;
 mod error;
 mod factory;

@@ -37,10 +37,8 @@ fn names_and_bytes(dir: &Path) -> Vec<(String, Vec<u8>)> {
 async fn a_newer_format_is_refused_before_anything_is_touched() {
     let dir = tempfile::tempdir().unwrap();
     store_with_a_frame(dir.path()).await;
-    // The note of format 9, at commit 1.
-    let mut note = vec![0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 1];
-    note.extend(crc32c::crc32c(&note).to_be_bytes());
-    fs::write(dir.path().join("durable"), note).unwrap();
+    let newer = xs_core::kv::Noted { format: 9, sequence: 1 };
+    fs::write(dir.path().join("durable"), newer.encode()).unwrap();
     // What fjall would repair when it opens.
     let journal = dir.path().join("0.jnl");
     let mut bytes = fs::read(&journal).unwrap();

@@ -28,8 +28,7 @@ pub struct FsCas {
 impl FsCas {
     /// Opens the content store in `dir`, becoming its one owner. Blocks.
     pub fn open(dir: &Path, create: Create) -> Result<Self> {
-        Layout::prepare(dir, create)?;
-        let lock = OwnerLock::acquire(&Layout::lock_file(dir))?;
+        let lock = OwnerLock::of_directory(dir, create, "content store")?;
         Ok(Self { layout: Layout::open(dir)?, lock: Arc::new(RwLock::new(Some(lock))) })
     }
 
@@ -104,7 +103,7 @@ impl Cas for FsCas {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::default().persistent(true)
+        Capabilities::default().persistent(true).exclusive(true)
     }
 
     async fn writer(&self) -> Result<Box<dyn CasWriter>> {

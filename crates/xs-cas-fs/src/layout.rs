@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use xs_core::{ContentHash, Create, Error, ErrorKind, Result, dirs};
+use xs_core::{ContentHash, Result, dirs};
 
 use crate::error::opening;
 
@@ -33,21 +33,6 @@ impl Layout {
         }
         dirs::sync(dir).map_err(|error| opening("syncing", dir, error))?;
         Ok(layout)
-    }
-
-    /// Takes the directory itself into existence, or refuses to.
-    pub(crate) fn prepare(dir: &Path, create: Create) -> Result<()> {
-        match create {
-            Create::Never if !dir.is_dir() => {
-                Err(Error::new(ErrorKind::NotFound, format!("no content store is in {}", dir.display())))
-            }
-            Create::Never => Ok(()),
-            Create::IfMissing => dirs::create_all(dir).map_err(|error| opening("creating", dir, error)),
-        }
-    }
-
-    pub(crate) fn lock_file(dir: &Path) -> PathBuf {
-        dir.join("owner.lock")
     }
 
     fn tmp(&self) -> PathBuf {

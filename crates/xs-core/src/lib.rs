@@ -64,7 +64,9 @@ pub use hash::{ContentHash, ContentHasher};
 pub use id::FrameId;
 pub use lock::OwnerLock;
 pub use meta::{META_BYTES_MAX, Meta};
-pub use store::{Batch, Capabilities, Direction, Durability, IdRange, Scan, ScanPage, Store, TopicPage, TopicTail};
+pub use store::{
+    Batch, Capabilities, Direction, Durability, IdRange, PageBuilder, Scan, ScanPage, Store, TopicPage, TopicTail,
+};
 pub use stream::{
     AppendOptions, BatchOptions, EventStream, Expect, Follow, PULSE_TOPIC, Parts, ReadOptions, Reader, Settings,
     THRESHOLD_TOPIC, limits,

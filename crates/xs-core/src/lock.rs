@@ -6,7 +6,7 @@ use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::{Error, ErrorKind, Result};
+use crate::{Create, Error, ErrorKind, Result, dirs};
 
 /// The locks that this process holds, and whether each is about to be released.
 static HELD: Mutex<BTreeMap<PathBuf, bool>> = Mutex::new(BTreeMap::new());
@@ -50,6 +50,22 @@ impl OwnerLock {
         note_owner(&mut file).map_err(doing)?;
         table.insert(key.clone(), false);
         Ok(Self { key, file: Some(file) })
+    }
+
+    /// Takes the lock of a part that has the directory `dir` for itself, making the directory where
+    /// that is allowed. `NotFound`, with nothing made, where it is not. `part` says what it is, for
+    /// the error.
+    pub fn of_directory(dir: &Path, create: Create, part: &str) -> Result<Self> {
+        match create {
+            Create::IfMissing => {
+                dirs::create_all(dir).map_err(|error| Error::io(format_args!("creating {}", dir.display()), error))?;
+            }
+            Create::Never if !dir.is_dir() => {
+                return Err(Error::new(ErrorKind::NotFound, format!("no {part} is in {}", dir.display())));
+            }
+            Create::Never => {}
+        }
+        Self::acquire(&dir.join("owner.lock"))
     }
 
     /// Takes the lock of a place that only this process knows, by its name.

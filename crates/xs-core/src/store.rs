@@ -6,15 +6,21 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{ContentHash, Error, Frame, FrameId, Pattern, Result, Topic};
+use crate::{ContentHash, Error, ErrorKind, Frame, FrameId, Pattern, Result, Topic};
 
-/// What a backend can do beyond what the traits demand. Everything is off by default; what is off
-/// is refused with `Unsupported`, or, as here, stated.
+/// What a backend can do beyond what the traits demand. Everything is off by default; a call that
+/// needs what is off is refused with `Unsupported`, before the backend sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Capabilities {
-    /// What was stored is there after the process has ended.
+    /// What was stored is there after the process has ended. Off: it ends with the process.
     pub persistent: bool,
+    /// A second open of the same location is `Locked` (S9). Every index has it. Off, for a content
+    /// store: several stores may share the location, and see each other's content.
+    pub exclusive: bool,
+    /// [`Store::compact`] gives space back. Off: it is refused; there is nothing to give back, or
+    /// the backend does it by itself.
+    pub compact: bool,
 }
 
 impl Capabilities {
@@ -22,6 +28,20 @@ impl Capabilities {
     #[must_use]
     pub fn persistent(mut self, persistent: bool) -> Self {
         self.persistent = persistent;
+        self
+    }
+
+    /// With or without one owner at a time.
+    #[must_use]
+    pub fn exclusive(mut self, exclusive: bool) -> Self {
+        self.exclusive = exclusive;
+        self
+    }
+
+    /// With or without compaction.
+    #[must_use]
+    pub fn compact(mut self, compact: bool) -> Self {
+        self.compact = compact;
         self
     }
 }
@@ -53,6 +73,23 @@ impl Batch {
     /// Whether it changes nothing.
     pub fn is_empty(&self) -> bool {
         self.insert.is_empty() && self.remove.is_empty()
+    }
+
+    /// Finds what is wrong with the ids to insert before anything is changed: `InvalidInput` where
+    /// they do not ascend, `Conflict` where one is stored already. `is_stored` is asked only about
+    /// ids up to `last_id`, the greatest ever stored. Gives the greatest id after the batch.
+    pub fn check(&self, last_id: FrameId, mut is_stored: impl FnMut(FrameId) -> Result<bool>) -> Result<FrameId> {
+        let mut previous = None;
+        for id in self.insert.iter().map(|frame| frame.id) {
+            if previous.is_some_and(|previous| previous >= id) {
+                return Err(Error::invalid(format!("the ids of a batch do not ascend at {id}")));
+            }
+            if id <= last_id && is_stored(id)? {
+                return Err(Error::new(ErrorKind::Conflict, format!("a frame with id {id} is stored already")));
+            }
+            previous = Some(id);
+        }
+        Ok(last_id.max(previous.unwrap_or(FrameId::MIN)))
     }
 }
 
@@ -143,19 +180,20 @@ pub struct ScanPage {
 
 /// Collects one page: the bounds of a [`Scan`], counted in one place for every backend.
 #[derive(Debug)]
-pub(crate) struct PageBuilder {
+pub struct PageBuilder {
     page: ScanPage,
     frames_left: usize,
     bytes_left: usize,
 }
 
 impl PageBuilder {
-    pub(crate) fn new(scan: &Scan) -> Self {
+    /// An empty page of this scan.
+    pub fn new(scan: &Scan) -> Self {
         Self { page: ScanPage::default(), frames_left: scan.limit.max(1), bytes_left: scan.bytes_max }
     }
 
     /// Takes the next frame of the scan, and says whether there is room for more.
-    pub(crate) fn push(&mut self, frame: Frame) -> bool {
+    pub fn push(&mut self, frame: Frame) -> bool {
         self.frames_left -= 1;
         self.bytes_left = self.bytes_left.saturating_sub(frame.weight());
         self.page.frames.push(frame);
@@ -163,7 +201,7 @@ impl PageBuilder {
     }
 
     /// The page; `complete` when the scan ended before the page was full.
-    pub(crate) fn finish(mut self, complete: bool) -> ScanPage {
+    pub fn finish(mut self, complete: bool) -> ScanPage {
         self.page.complete = complete;
         self.page
     }
@@ -247,6 +285,12 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// Whether a stored frame refers to this content.
     async fn is_referenced(&self, hash: ContentHash) -> Result<bool>;
 
+    /// Gives space that removed frames took back to the system. Other calls wait while it runs,
+    /// which takes as long as copying the store. `Unsupported` without the capability `compact`.
+    async fn compact(&self) -> Result<()> {
+        Err(no_compaction(self.name()))
+    }
+
     /// Makes everything durable and releases the location. Later calls are `Closed`; closing
     /// twice is no error.
     async fn close(&self) -> Result<()>;
@@ -257,9 +301,9 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     fn closing(&self) {}
 }
 
-/// The error of a batch that inserts an id twice.
-pub(crate) fn taken(id: FrameId) -> Error {
-    Error::new(crate::ErrorKind::Conflict, format!("a frame with id {id} is stored already"))
+/// The error of compacting what cannot be compacted.
+pub(crate) fn no_compaction(name: &str) -> Error {
+    Error::new(ErrorKind::Unsupported, format!("the {name} index has nothing to compact"))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! apart from the blocking driver, so that an asynchronous engine can use them too.
 
 pub mod codec;
+mod durable;
 pub mod keys;
 pub mod plan;
 mod store;
@@ -13,8 +14,10 @@ mod store;
 use std::fmt;
 use std::ops::ControlFlow;
 
+pub use durable::{Note, Noted};
 pub use store::KvStore;
 
+use crate::store::no_compaction;
 use crate::{Capabilities, Direction, Durability, Result};
 
 /// The version of keys and codec that this build writes, and the newest that it reads.
@@ -97,6 +100,11 @@ pub trait KvEngine: Send + Sync + fmt::Debug + 'static {
     /// keeps such a note, so that the cut does not go unnoticed; `None` where that cannot happen.
     fn durable_sequence(&self) -> Result<Option<u64>> {
         Ok(None)
+    }
+
+    /// As [`Store::compact`](crate::Store::compact), with no snapshot alive.
+    fn compact(&mut self) -> Result<()> {
+        Err(no_compaction(self.name()))
     }
 
     /// Makes everything durable, before the engine is dropped.

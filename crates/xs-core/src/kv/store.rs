@@ -8,10 +8,9 @@ use async_trait::async_trait;
 use super::codec::Decoder;
 use super::keys::Tail;
 use super::{FORMAT, KvBatch, KvEngine, KvOp, KvSnapshot, Space, codec, keys, plan};
-use crate::store::{PageBuilder, taken};
 use crate::{
-    Batch, Capabilities, ContentHash, Direction, Durability, Error, ErrorKind, Frame, FrameId, OwnerLock, Result, Scan,
-    ScanPage, Store, TopicPage, TopicTail, blocking,
+    Batch, Capabilities, ContentHash, Direction, Durability, Error, ErrorKind, Frame, FrameId, OwnerLock, PageBuilder,
+    Result, Scan, ScanPage, Store, TopicPage, TopicTail, blocking,
 };
 
 /// A [`Store`] over an ordered key-value engine.
@@ -144,6 +143,8 @@ fn commit<E: KvEngine>(engine: &E, tail: &Mutex<Tail>, batch: &Batch) -> Result<
     let looks_up = !batch.remove.is_empty() || batch.insert.iter().any(|frame| frame.id <= tail.last_id);
     let snapshot = if looks_up { Some(engine.snapshot()?) } else { None };
     let stored = |key: &[u8]| snapshot.as_ref().map_or(Ok(None), |snapshot| snapshot.get(Space::Frames, key));
+    // Only an imported frame can be at or below the greatest id.
+    let last_id = batch.check(tail.last_id, |id| Ok(stored(&keys::frame(id))?.is_some()))?;
     let mut ops = Vec::with_capacity(batch.insert.len() * 4 + batch.remove.len() * 4 + 1);
     for id in &batch.remove {
         let key = keys::frame(*id);
@@ -153,19 +154,8 @@ fn commit<E: KvEngine>(engine: &E, tail: &Mutex<Tail>, batch: &Batch) -> Result<
             ops.extend(keys::index_entries(&frame).into_iter().map(|key| KvOp::Delete { space: Space::Index, key }));
         }
     }
-    let mut previous = None;
-    let mut last_id = tail.last_id;
     for frame in &batch.insert {
-        if previous.is_some_and(|previous| previous >= frame.id) {
-            return Err(Error::invalid(format!("the ids of a batch do not ascend at {}", frame.id)));
-        }
-        previous = Some(frame.id);
         let key = keys::frame(frame.id);
-        // Only an imported frame can be at or below the greatest id.
-        if frame.id <= tail.last_id && stored(&key)?.is_some() {
-            return Err(taken(frame.id));
-        }
-        last_id = last_id.max(frame.id);
         ops.push(KvOp::Put { space: Space::Frames, key, value: codec::encode(frame) });
         let entries = keys::index_entries(frame).into_iter();
         ops.extend(entries.map(|key| KvOp::Put { space: Space::Index, key, value: Vec::new() }));
@@ -300,6 +290,15 @@ impl<E: KvEngine> Store for KvStore<E> {
     async fn is_referenced(&self, hash: ContentHash) -> Result<bool> {
         let (first, last) = (keys::content(hash, FrameId::MIN), keys::content(hash, FrameId::MAX));
         self.read(move |snapshot| Ok(first_key(snapshot, &first, &last, Direction::Ascending)?.is_some())).await
+    }
+
+    async fn compact(&self) -> Result<()> {
+        let shared = Arc::clone(&self.shared);
+        blocking::run(move || {
+            let mut owned = shared.owned.write().unwrap_or_else(PoisonError::into_inner);
+            owned.as_mut().map_or_else(|| Err(Error::closed()), |owned| owned.engine.compact())
+        })
+        .await
     }
 
     async fn close(&self) -> Result<()> {

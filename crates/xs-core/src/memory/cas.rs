@@ -84,7 +84,7 @@ impl Cas for MemoryCas {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::default()
+        Capabilities::default().exclusive(true)
     }
 
     async fn writer(&self) -> Result<Box<dyn CasWriter>> {

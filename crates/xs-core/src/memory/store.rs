@@ -10,9 +10,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::place::{Owned, Places};
-use crate::store::{PageBuilder, taken};
 use crate::{
-    Batch, Capabilities, ContentHash, Create, Direction, Error, Frame, FrameId, Location, Pattern, Result, Scan,
+    Batch, Capabilities, ContentHash, Create, Direction, Frame, FrameId, Location, PageBuilder, Pattern, Result, Scan,
     ScanPage, Store, StoreFactory, Topic, TopicPage, TopicTail,
 };
 
@@ -93,7 +92,7 @@ impl Store for MemoryStore {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::default()
+        Capabilities::default().exclusive(true)
     }
 
     async fn last_id(&self) -> Result<FrameId> {
@@ -103,16 +102,7 @@ impl Store for MemoryStore {
     async fn commit(&self, batch: Batch) -> Result<()> {
         let mut data = self.0.data()?;
         // Everything that can be wrong is found before anything is changed.
-        let mut previous = None;
-        for frame in &batch.insert {
-            if previous.is_some_and(|previous| previous >= frame.id) {
-                return Err(Error::invalid(format!("the ids of a batch do not ascend at {}", frame.id)));
-            }
-            previous = Some(frame.id);
-            if data.get(frame.id).is_some() {
-                return Err(taken(frame.id));
-            }
-        }
+        batch.check(data.last_id.unwrap_or(FrameId::MIN), |id| Ok(data.get(id).is_some()))?;
         batch.remove.into_iter().for_each(|id| data.remove(id));
         batch.insert.into_iter().for_each(|frame| data.insert(frame));
         Ok(())

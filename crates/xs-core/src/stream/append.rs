@@ -8,6 +8,7 @@ use super::EventStream;
 use super::limits::{BATCH_BYTES_MAX, BATCH_FRAMES_MAX, LAST_MAX, QUEUE_BYTES_MAX};
 use super::reader;
 use super::writer::{Append, Import, Request};
+use crate::store::no_compaction;
 use crate::{
     ByteRange, Capabilities, Content, ContentHash, ContentInfo, ContentReader, Durability, Error, Filter, Frame,
     FrameId, Meta, NewFrame, Result, Topic, TopicPage, TopicTail, Ttl,
@@ -209,6 +210,16 @@ impl EventStream {
     pub fn parts(&self) -> (&str, u32, &str) {
         let shared = &self.handle.shared;
         (shared.store.name(), shared.store.format(), shared.cas.name())
+    }
+
+    /// As [`Store::compact`](crate::Store::compact): gives back to the system what removed frames
+    /// took of the index. `Unsupported` where [`Capabilities::compact`] is off.
+    pub async fn compact(&self) -> Result<()> {
+        let store = &self.handle.shared.store;
+        match store.capabilities().compact {
+            true => store.compact().await,
+            false => Err(no_compaction(store.name())),
+        }
     }
 
     /// What the index and the content store can do.

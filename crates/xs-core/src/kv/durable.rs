@@ -1,11 +1,11 @@
-//! A note of how far the index was made durable, and of its format, outside fjall's own files.
+//! A note of how far an index was made durable, and of its format, outside the engine's own files.
 //!
-//! When fjall opens and finds a part of its journal that it cannot read, it cuts the journal off
-//! there: after a crash that is right, since what follows was never acknowledged. But when a byte
-//! of the journal was damaged later, the same cut would drop acknowledged commits in silence. The
-//! note tells the two apart: it is written after a commit was synced, without a sync of its own, so
-//! it is never ahead of what is on stable storage. And it can be read without opening, and so
-//! without changing, a database of a newer format.
+//! When an engine opens and finds a part of its log that it cannot read, it goes on without it:
+//! after a crash that is right, since what follows was never acknowledged. But when a byte of the
+//! log was damaged later, the same cut would drop acknowledged commits in silence. The note tells
+//! the two apart: it is written after a commit was synced, without a sync of its own, so it is
+//! never ahead of what is on stable storage. And it can be read without opening, and so without
+//! changing, a database of a newer format.
 //!
 //! The file `durable` holds the format (4 bytes), the number of a commit (8), and the CRC-32C of
 //! both (4), all big-endian. A note that is torn or damaged is as good as none.
@@ -13,22 +13,23 @@
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 
-use xs_core::kv::FORMAT;
-use xs_core::{Error, Result};
+use super::FORMAT;
+use crate::{Error, Result};
 
 const NAME: &str = "durable";
 
 /// What was noted last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Noted {
-    pub(crate) format: u32,
+pub struct Noted {
+    /// The format of the index.
+    pub format: u32,
     /// Everything up to this commit is on stable storage.
-    pub(crate) sequence: u64,
+    pub sequence: u64,
 }
 
 impl Noted {
     /// Reads the note in `dir`, changing nothing.
-    pub(crate) fn read(dir: &Path) -> Option<Self> {
+    pub fn read(dir: &Path) -> Option<Self> {
         let bytes = fs::read(dir.join(NAME)).ok()?;
         let (body, checksum) = bytes.split_last_chunk::<4>()?;
         let (format, sequence) = body.split_first_chunk::<4>()?;
@@ -37,7 +38,8 @@ impl Noted {
         (crc32c::crc32c(body) == u32::from_be_bytes(*checksum)).then_some(noted)
     }
 
-    pub(crate) fn encode(self) -> Vec<u8> {
+    /// Its bytes.
+    pub fn encode(self) -> Vec<u8> {
         let mut bytes = [&self.format.to_be_bytes()[..], &self.sequence.to_be_bytes()].concat();
         bytes.extend(crc32c::crc32c(&bytes).to_be_bytes());
         bytes
@@ -46,13 +48,14 @@ impl Noted {
 
 /// Where notes are written.
 #[derive(Debug)]
-pub(crate) struct Note {
+pub struct Note {
     file: File,
     dir: PathBuf,
 }
 
 impl Note {
-    pub(crate) fn open(dir: &Path) -> Result<Self> {
+    /// The note in `dir`, made if it is missing.
+    pub fn open(dir: &Path) -> Result<Self> {
         let path = dir.join(NAME);
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let file = file.map_err(|error| Error::io(format_args!("opening {}", path.display()), error))?;
@@ -60,12 +63,12 @@ impl Note {
     }
 
     /// The number that was noted last.
-    pub(crate) fn sequence(&self) -> Option<u64> {
+    pub fn sequence(&self) -> Option<u64> {
         Noted::read(&self.dir).map(|noted| noted.sequence)
     }
 
     /// Notes that everything up to this commit is on stable storage.
-    pub(crate) fn write(&self, sequence: u64) {
+    pub fn write(&self, sequence: u64) {
         if let Err(error) = write_at_start(&self.file, &Noted { format: FORMAT, sequence }.encode()) {
             // The data is durable all the same; only damage to it could now go unnoticed.
             tracing::warn!(%error, "noting how far the index is durable failed");
@@ -92,19 +95,21 @@ mod tests {
 
     #[test]
     fn a_torn_note_is_no_note() {
-        let dir = tempfile::tempdir().unwrap();
-        let note = Note::open(dir.path()).unwrap();
+        let dir = std::env::temp_dir().join(format!("xs-note-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let note = Note::open(&dir).unwrap();
         assert_eq!(note.sequence(), None);
         note.write(7);
-        assert_eq!(Note::open(dir.path()).unwrap().sequence(), Some(7));
-        let sound = fs::read(dir.path().join(NAME)).unwrap();
+        assert_eq!(Note::open(&dir).unwrap().sequence(), Some(7));
+        let sound = fs::read(dir.join(NAME)).unwrap();
         for at in 0..sound.len() {
             let mut bytes = sound.clone();
             bytes[at] ^= 1;
-            fs::write(dir.path().join(NAME), &bytes).unwrap();
-            assert_eq!(Noted::read(dir.path()), None);
-            fs::write(dir.path().join(NAME), &sound[..at]).unwrap();
-            assert_eq!(Noted::read(dir.path()), None);
+            fs::write(dir.join(NAME), &bytes).unwrap();
+            assert_eq!(Noted::read(&dir), None);
+            fs::write(dir.join(NAME), &sound[..at]).unwrap();
+            assert_eq!(Noted::read(&dir), None);
         }
+        fs::remove_dir_all(dir).unwrap();
     }
 }
