@@ -30,6 +30,7 @@ crate::suite::cases!(StoreSubject:
     S9_a_missing_store_is_not_made_up,
     S10_frames_come_back_as_they_went_in,
     S11_damage_never_goes_unnoticed,
+    S11_a_file_cut_short_never_goes_unnoticed,
     S12_a_newer_format_is_refused,
     S_what_a_store_cannot_do_it_refuses,
     S_topics_come_in_pages_with_their_last_frame,
@@ -331,6 +332,10 @@ async fn S10_frames_come_back_as_they_went_in(subject: &StoreSubject, dir: &Path
 
 async fn S11_damage_never_goes_unnoticed(subject: &StoreSubject, dir: &Path) {
     damage::every_flip_is_seen(subject, dir).await;
+}
+
+async fn S11_a_file_cut_short_never_goes_unnoticed(subject: &StoreSubject, dir: &Path) {
+    damage::every_cut_is_seen(subject, dir).await;
 }
 
 async fn S12_a_newer_format_is_refused(subject: &StoreSubject, dir: &Path) {

@@ -1,5 +1,5 @@
-//! S2, C1 and E10 at the system's edge: a shim around `fsync` and `fdatasync` tells of each sync of
-//! a child, or makes it fail. A kill shows what is in the page cache; only this shows what has left
+//! S2, C1 and E10 at the system's edge: a shim around `fsync`, `fdatasync` and the writes of a child
+//! tells of each sync, or makes them fail. A kill shows what is in the page cache; only this shows what has left
 //! it. Linux only: elsewhere the cases pass without having looked.
 
 use std::path::{Path, PathBuf};
@@ -14,6 +14,7 @@ use crate::{CasSubject, StoreSubject, child};
 crate::suite::cases!(StoreSubject:
     S2_a_sync_commit_is_synced_before_it_is_acknowledged,
     S2_a_commit_whose_sync_failed_shows_nothing,
+    S2_a_commit_on_a_full_disk_shows_nothing,
 );
 
 pub(crate) mod cas {
@@ -34,11 +35,13 @@ pub(crate) mod cas {
 
 pub(crate) const COMMIT: &str = "commit and tell";
 pub(crate) const FAIL: &str = "commit while syncs fail";
+pub(crate) const FILL: &str = "commit on a full disk";
 pub(crate) const STORE: &str = "store content and tell";
 
 const COUNT: usize = 12;
-/// The file whose presence makes syncs fail.
+/// Names the file whose presence makes syncs fail, and that which leaves no space to write.
 const BROKEN: &str = "XS_CONFORMANCE_BROKEN_DISK";
+const FULL: &str = "XS_CONFORMANCE_FULL_DISK";
 /// What the shim says of a sync, on standard output, between the lines of the child.
 const SYNCED: &str = "synced";
 const ACKNOWLEDGED: &str = "acknowledged";
@@ -48,17 +51,39 @@ const SHIM: &str = r#"
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
+static int told(const char *variable) {
+    const char *path = getenv(variable);
+    return path && access(path, F_OK) == 0;
+}
 static int shim(const char *name, int fd) {
-    const char *broken = getenv("XS_CONFORMANCE_BROKEN_DISK");
-    if (broken && access(broken, F_OK) == 0) { errno = EIO; return -1; }
+    if (told("XS_CONFORMANCE_BROKEN_DISK")) { errno = EIO; return -1; }
     int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, name);
     int result = real(fd);
-    if (result == 0 && write(1, "synced\n", 7) != 7) abort();
+    ssize_t (*say)(int, const void *, size_t) = (ssize_t (*)(int, const void *, size_t))dlsym(RTLD_NEXT, "write");
+    if (result == 0 && say(1, "synced\n", 7) != 7) abort();
     return result;
 }
 int fsync(int fd) { return shim("fsync", fd); }
 int fdatasync(int fd) { return shim("fdatasync", fd); }
+static int full(int fd) {
+    struct stat of;
+    if (!told("XS_CONFORMANCE_FULL_DISK") || fstat(fd, &of) != 0 || !S_ISREG(of.st_mode)) return 0;
+    errno = ENOSPC;
+    return 1;
+}
+#define WRITES(name, parameters, arguments) \
+    ssize_t name parameters { \
+        if (full(fd)) return -1; \
+        ssize_t (*real) parameters = (ssize_t (*) parameters)dlsym(RTLD_NEXT, #name); \
+        return real arguments; \
+    }
+WRITES(write, (int fd, const void *bytes, size_t count), (fd, bytes, count))
+WRITES(writev, (int fd, const struct iovec *parts, int count), (fd, parts, count))
+WRITES(pwrite, (int fd, const void *bytes, size_t count, off_t at), (fd, bytes, count, at))
+WRITES(pwrite64, (int fd, const void *bytes, size_t count, off64_t at), (fd, bytes, count, at))
 "#;
 
 /// Compiles the shim, which needs the C compiler that the engines need anyway.
@@ -74,11 +99,11 @@ fn shim(dir: &Path) -> PathBuf {
 async fn watch(task: &'static str, subject: &str, dir: &Path, place: &str) -> Vec<usize> {
     let (subject, dir, place) = (subject.to_owned(), dir.to_owned(), dir.join(place));
     let output = tokio::task::spawn_blocking(move || {
-        let broken = dir.join("broken");
+        let (broken, full) = (dir.join("broken"), dir.join("full"));
         let mut command = child::command(task, &subject, &place);
-        command.env("LD_PRELOAD", shim(&dir)).env(BROKEN, &broken);
+        command.env("LD_PRELOAD", shim(&dir)).env(BROKEN, &broken).env(FULL, &full);
         let output = command.output().unwrap();
-        let _ = std::fs::remove_file(broken);
+        let _ = (std::fs::remove_file(broken), std::fs::remove_file(full));
         output
     });
     let output = output.await.unwrap();
@@ -113,9 +138,9 @@ async fn S2_a_sync_commit_is_synced_before_it_is_acknowledged(subject: &StoreSub
         return;
     }
     let syncs = watch(COMMIT, &subject.name, dir, "index").await;
-    // The first is the opening.
+    // The first is the opening, which changes nothing.
     assert_eq!(syncs.len(), 1 + COUNT);
-    assert!(syncs.iter().all(|syncs| *syncs >= 1), "commits were acknowledged after {syncs:?} syncs");
+    assert!(syncs.iter().skip(1).all(|syncs| *syncs >= 1), "commits were acknowledged after {syncs:?} syncs");
 }
 
 async fn is_watched(subject: &StoreSubject, dir: &Path) -> bool {
@@ -125,13 +150,14 @@ async fn is_watched(subject: &StoreSubject, dir: &Path) -> bool {
     persistent && cfg!(target_os = "linux")
 }
 
-pub(crate) async fn fail(subject: &StoreSubject, place: &Path) {
+/// What a child does while the file that this variable names is there.
+async fn fail(subject: &StoreSubject, place: &Path, trouble: &str) {
     let store = subject.open(place).await.unwrap();
     commit_one(&*store, 1, Durability::Sync).await.unwrap();
-    std::fs::write(std::env::var_os(BROKEN).unwrap(), "").unwrap();
+    std::fs::write(std::env::var_os(trouble).unwrap(), "").unwrap();
     let error = commit_one(&*store, 2, Durability::Sync).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
-    assert_eq!(store.get(id(2)).await.unwrap(), None, "a commit whose sync failed is visible");
+    assert_eq!(store.get(id(2)).await.unwrap(), None, "a commit that failed is visible");
     assert_eq!(store.last_id().await.unwrap(), id(1));
     // An engine that goes on after that could acknowledge what it has lost.
     commit_one(&*store, 3, Durability::Sync).await.unwrap_err();
@@ -140,15 +166,31 @@ pub(crate) async fn fail(subject: &StoreSubject, place: &Path) {
     println!("{ACKNOWLEDGED}");
 }
 
-async fn S2_a_commit_whose_sync_failed_shows_nothing(subject: &StoreSubject, dir: &Path) {
+pub(crate) async fn fail_syncs(subject: &StoreSubject, place: &Path) {
+    fail(subject, place, BROKEN).await;
+}
+
+pub(crate) async fn fill_disk(subject: &StoreSubject, place: &Path) {
+    fail(subject, place, FULL).await;
+}
+
+async fn survives(task: &'static str, subject: &StoreSubject, dir: &Path) {
     if !is_watched(subject, dir).await {
         return;
     }
-    assert_eq!(watch(FAIL, &subject.name, dir, "index").await.len(), 1);
+    assert_eq!(watch(task, &subject.name, dir, "index").await.len(), 1);
     // On a disk that works again, what was acknowledged is there, and there is room for more.
     let store = subject.open(&dir.join("index")).await.unwrap();
     assert_eq!(store.get(id(1)).await.unwrap(), Some(frame(1, "a")));
     commit_one(&*store, 9, Durability::Sync).await.unwrap();
+}
+
+async fn S2_a_commit_whose_sync_failed_shows_nothing(subject: &StoreSubject, dir: &Path) {
+    survives(FAIL, subject, dir).await;
+}
+
+async fn S2_a_commit_on_a_full_disk_shows_nothing(subject: &StoreSubject, dir: &Path) {
+    survives(FILL, subject, dir).await;
 }
 
 pub(crate) async fn store(subject: &CasSubject, place: &Path) {

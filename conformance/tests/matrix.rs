@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use xs_backend_fjall::{FjallEngine, FjallFactory, FjallSettings};
 use xs_backend_redb::{RedbEngine, RedbFactory, RedbSettings};
+use xs_backend_sqlite::{SqliteFactory, schema};
 use xs_cas_fs::FsCasFactory;
 use xs_conformance::{CasSubject, StoreSubject, Suite};
 use xs_core::kv::{FORMAT, KvBatch, KvEngine, KvOp, Space, keys};
@@ -16,6 +17,7 @@ fn main() {
         StoreSubject::memory(),
         StoreSubject::new("fjall", Arc::new(FjallFactory::default())).make_newer(newer_fjall),
         StoreSubject::new("redb", Arc::new(RedbFactory::default())).make_newer(newer_redb),
+        StoreSubject::new("sqlite", Arc::new(SqliteFactory::default())).make_newer(newer_sqlite),
     ];
     let contents = [CasSubject::memory(), CasSubject::new("fs", Arc::new(FsCasFactory))];
     let mut suite = Suite::new();
@@ -43,5 +45,12 @@ fn newer(engine: &impl KvEngine) -> u32 {
     let value = newer.to_be_bytes().to_vec();
     let put = KvOp::Put { space: Space::Index, key: keys::FORMAT_KEY.to_vec(), value };
     engine.apply(KvBatch { ops: vec![put], durability: Durability::Sync, sequence: 0 }).unwrap();
+    newer
+}
+
+fn newer_sqlite(place: &Path) -> u32 {
+    let newer = schema::FORMAT + 41;
+    let database = rusqlite::Connection::open(place.join("store.db")).unwrap();
+    database.pragma_update(None, "user_version", newer).unwrap();
     newer
 }

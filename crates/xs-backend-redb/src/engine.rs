@@ -92,10 +92,15 @@ impl RedbEngine {
             Err(redb::TableError::TableDoesNotExist(_)) => Ok(false),
             Err(error) => Err(doing(error.into())),
         });
+        let foreign = read.list_tables().map_err(|error| doing(error.into()))?.next().is_some();
         drop(read);
         let [frames, index] = there;
         match (frames?, index?) {
             (true, true) => Ok(()),
+            (false, false) if foreign => Err(Error::new(
+                ErrorKind::InvalidInput,
+                format!("{} is a redb database of another application", self.path.display()),
+            )),
             (false, false) => {
                 let write = self.database.begin_write().map_err(|error| doing(error.into()))?;
                 for table in [FRAMES, INDEX] {

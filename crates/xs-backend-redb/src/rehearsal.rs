@@ -101,9 +101,9 @@ impl StorageBackend for Rehearsal {
 
     fn set_len(&self, length: u64) -> io::Result<()> {
         let mut state = self.state();
-        state.length = length;
-        if length < state.stored {
-            state.stored = length;
+        let before = std::mem::replace(&mut state.length, length);
+        if length < before {
+            state.stored = state.stored.min(length);
             state.blocks.retain(|number, _| number * BLOCK_BYTES < length);
             // What lies behind the end of the last block comes back as zeros.
             let last = length / BLOCK_BYTES;
@@ -190,7 +190,7 @@ mod tests {
                 _ => {
                     let mut out = vec![0; length];
                     rehearsal.read(offset as u64, &mut out).unwrap();
-                    assert_eq!(out, model[offset..offset + length]);
+                    assert!(out == model[offset..offset + length]);
                 }
             }
         }

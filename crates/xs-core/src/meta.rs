@@ -59,8 +59,8 @@ impl Meta {
         }
     }
 
-    /// A text that was a meta when it was stored, and whose checksum held.
-    pub(crate) fn from_stored(text: &str) -> Self {
+    /// A text that was a meta when it was stored, and whose checksum held: it is not parsed again.
+    pub fn from_stored(text: &str) -> Self {
         Self(text.into())
     }
 

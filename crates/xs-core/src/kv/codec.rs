@@ -50,6 +50,11 @@ pub fn encode(frame: &Frame) -> Vec<u8> {
     record
 }
 
+/// The checksum that ends the record of a frame, for an index that keeps frames in columns.
+pub fn checksum_of(frame: &Frame) -> u32 {
+    encode(frame).last_chunk().copied().map_or(0, u32::from_be_bytes)
+}
+
 /// The frame with this id and record, or `Corrupt`, naming the id.
 pub fn decode(id: FrameId, record: &[u8]) -> Result<Frame> {
     Decoder::default().decode(id, record)

@@ -135,6 +135,11 @@ impl Tail {
     /// Before the first commit.
     pub const EMPTY: Self = Self { sequence: 0, last_id: FrameId::MIN };
 
+    /// The checksum that ends its bytes, for an index that keeps it in columns.
+    pub fn checksum(self) -> u32 {
+        self.encode().last_chunk().copied().map_or(0, u32::from_be_bytes)
+    }
+
     /// Its bytes.
     pub fn encode(self) -> Vec<u8> {
         let mut bytes = [&self.sequence.to_be_bytes()[..], &self.last_id.to_bytes()].concat();
