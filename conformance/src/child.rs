@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 
 use crate::{Suite, crash, memory, syncs};
 
@@ -12,10 +13,18 @@ const TASK: &str = "XS_CONFORMANCE_TASK";
 const SUBJECT: &str = "XS_CONFORMANCE_SUBJECT";
 const PLACE: &str = "XS_CONFORMANCE_PLACE";
 
+/// What else children find in their environment.
+static ENVIRONMENT: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
+
+pub(crate) fn add_to_environment(name: &str, value: &str) {
+    ENVIRONMENT.lock().unwrap().push((name.to_owned(), value.to_owned()));
+}
+
 /// This binary, about to do `task` on a subject at a place.
 pub(crate) fn command(task: &str, subject: &str, place: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.env(TASK, task).env(SUBJECT, subject).env(PLACE, place).stdout(Stdio::piped());
+    command.envs(ENVIRONMENT.lock().unwrap().iter().cloned());
     command
 }
 

@@ -60,6 +60,12 @@ impl Suite {
         self.pairs.push((store, cas));
     }
 
+    /// Lets the processes that cases start find `name` in their environment, such as the address of
+    /// a server that this process has started.
+    pub fn child_env(&mut self, name: &str, value: &str) {
+        child::add_to_environment(name, value);
+    }
+
     /// Every case on every subject that it is for.
     pub fn trials(&self) -> Vec<Trial> {
         self.cases().into_iter().map(Run::into_trial).collect()

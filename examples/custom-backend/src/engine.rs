@@ -1,16 +1,14 @@
 //! An ordered map in memory, and the log that it is made from again, as a [`KvEngine`].
 //!
-//! The file `journal` is [`MAGIC`], then a record for each batch. A record is a field, which holds a
-//! CRC-32C (4 bytes) of what follows in it: the number of the commit (8), then two fields for each
-//! change: the tag of the space and the key; `+` and the value, or nothing where the key is removed.
-//! A field is its length (8) and that many bytes. Numbers are big-endian.
+//! The file `journal` is [`MAGIC`], then a record for each batch: a field that holds the CRC-32C (4 bytes) of the rest of
+//! it, the number of the commit (8), and two fields for each change. The first of them is the tag of the space and the
+//! key, the second `+` and the value, or empty for a removal. A field is its length (8, big-endian) and that many bytes.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::fs::{self, File};
+use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use imbl::OrdMap;
 use xs_core::kv::{KvBatch, KvEngine, KvOp, KvSnapshot, Note, Noted, Space, Visit};
 use xs_core::{Capabilities, Create, Direction, Durability, Error, ErrorKind, Result, dirs};
 
@@ -18,13 +16,12 @@ pub(crate) const NAME: &str = "journal";
 const MAGIC: &[u8] = b"journal\x01";
 
 /// A journal that is open.
-#[derive(Debug)]
 pub struct JournalEngine {
     path: PathBuf,
     note: Note,
-    /// Locked for a whole `apply`. Gone after a failed write: nobody knows what that left in it.
+    /// Locked for a whole `apply`. Gone once a write failed: nobody knows what that left in it.
     file: Mutex<Option<File>>,
-    /// Locked for a moment only: no reader waits for a sync.
+    /// Locked for a moment only, so that no reader waits for a sync.
     current: RwLock<JournalSnapshot>,
 }
 
@@ -33,28 +30,29 @@ impl JournalEngine {
     pub fn open(dir: &Path, create: Create) -> Result<Self> {
         let path = dir.join(NAME);
         let doing = |error| Error::io(format_args!("opening {}", path.display()), error);
-        let damaged = |what| Error::new(ErrorKind::Corrupt, format!("{} {what}", path.display()));
-        let mut options = OpenOptions::new();
-        let mut file = options.read(true).write(true).create(create == Create::IfMissing).open(&path).map_err(doing)?;
-        let mut bytes = Vec::new();
-        if file.read_to_end(&mut bytes).map_err(doing)? <= MAGIC.len() {
-            // It is new, or its making was interrupted.
-            bytes = MAGIC.to_vec();
-        }
-        let mut rest = bytes.strip_prefix(MAGIC).ok_or_else(|| damaged("does not start like a journal"))?;
+        let mut file = File::options().write(true).create(create == Create::IfMissing).open(&path).map_err(doing)?;
+        let bytes = fs::read(&path).map_err(doing)?;
+        // Without a record it is new, or its making was interrupted.
+        let log = if bytes.len() > MAGIC.len() { bytes.as_slice() } else { MAGIC };
+        let mut rest = log.strip_prefix(MAGIC).unwrap_or_default();
         let mut current = JournalSnapshot::default();
         while let Some(after) = current.replay(rest) {
             rest = after;
         }
-        // What a crash leaves at the end was never synced. The note knows of what was.
-        if current.sequence < Noted::read(dir).map_or(0, |noted| noted.sequence) {
-            return Err(damaged("is damaged: commits that were synced cannot be read"));
+        // A crash leaves a rest that was never synced. The note knows what was.
+        if !log.starts_with(MAGIC) || current.sequence < Noted::read(dir).map_or(0, |noted| noted.sequence) {
+            return Err(Error::new(ErrorKind::Corrupt, format!("{}: what was synced cannot be read", path.display())));
         }
-        let end = (bytes.len() - rest.len()) as u64;
-        file.set_len(end).and_then(|()| file.rewind()).and_then(|()| file.write_all(MAGIC)).map_err(doing)?;
+        let end = (log.len() - rest.len()) as u64;
+        file.set_len(end).and_then(|()| file.write_all(MAGIC)).map_err(doing)?;
         file.seek(SeekFrom::Start(end)).and_then(|_| file.sync_data()).and_then(|()| dirs::sync(dir)).map_err(doing)?;
-        let (file, current) = (Mutex::new(Some(file)), RwLock::new(current));
-        Ok(Self { note: Note::open(dir)?, path, file, current })
+        Ok(Self { note: Note::open(dir)?, path, file: Mutex::new(Some(file)), current: RwLock::new(current) })
+    }
+}
+
+impl std::fmt::Debug for JournalEngine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "JournalEngine({})", self.path.display())
     }
 }
 
@@ -70,13 +68,13 @@ impl KvEngine for JournalEngine {
     }
 
     fn apply(&self, batch: KvBatch) -> Result<()> {
-        let error = |kind, what| Error::new(kind, format!("{}: {what}", self.path.display()));
         let doing = |error| Error::io(format_args!("writing {}", self.path.display()), error);
+        let refusal = |kind, why| Error::new(kind, format!("{}: {why}", self.path.display()));
         let record = encode(&batch);
         let mut place = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = self.snapshot()?;
-        next.replay(&record).ok_or_else(|| error(ErrorKind::Internal, "a batch cannot be read back"))?;
-        let mut file = place.take().ok_or_else(|| error(ErrorKind::Unavailable, "a write failed: open it again"))?;
+        next.replay(&record).ok_or_else(|| refusal(ErrorKind::Internal, "its own record cannot be read"))?;
+        let mut file = place.take().ok_or_else(|| refusal(ErrorKind::Unavailable, "a write failed: open it again"))?;
         file.write_all(&record).map_err(doing)?;
         if batch.durability == Durability::Sync {
             file.sync_data().map_err(doing)?;
@@ -96,28 +94,28 @@ impl KvEngine for JournalEngine {
     }
 }
 
-/// All entries at one moment. A clone shares their memory.
-#[derive(Clone, Debug, Default)]
+/// All entries at one moment, by tag and key. A clone shares their memory.
+#[derive(Clone, Default)]
 pub struct JournalSnapshot {
-    entries: OrdMap<Arc<[u8]>, Arc<[u8]>>,
+    entries: imbl::OrdMap<Arc<[u8]>, Arc<[u8]>>,
     sequence: u64,
 }
 
 impl JournalSnapshot {
-    /// Makes the changes of the first record of `log`, and gives what follows it; `None` where it is torn or damaged.
+    /// Makes the changes of the first record and gives what follows it; `None` where it is torn or damaged.
     fn replay<'a>(&mut self, mut log: &'a [u8]) -> Option<&'a [u8]> {
         let (checksum, payload) = take(&mut log)?.split_first_chunk()?;
         let (sequence, mut changes) = payload.split_first_chunk()?;
         if crc32c::crc32c(payload) != u32::from_be_bytes(*checksum) {
             return None;
         }
-        self.sequence = self.sequence.max(u64::from_be_bytes(*sequence));
         while let Some(key) = take(&mut changes) {
             match take(&mut changes)? {
                 [] => self.entries.remove(key),
                 [_, value @ ..] => self.entries.insert(key.into(), value.into()),
             };
         }
+        self.sequence = self.sequence.max(u64::from_be_bytes(*sequence));
         Some(log)
     }
 }
@@ -131,39 +129,32 @@ impl KvSnapshot for JournalSnapshot {
 
     fn range(&self, space: Space, from: &[u8], to: &[u8], direction: Direction, visit: &mut Visit<'_>) -> Result<()> {
         let mut entries = self.entries.range(tagged(space, from)..=tagged(space, to));
-        while let Some((key, value)) = match direction {
-            Direction::Ascending => entries.next(),
-            Direction::Descending => entries.next_back(),
-        } {
-            if visit(key.get(1..).unwrap_or_default(), value)?.is_break() {
-                break;
-            }
-        }
+        let mut next = || if direction == Direction::Ascending { entries.next() } else { entries.next_back() };
+        while let Some((key, value)) = next()
+            && visit(key.get(1..).unwrap_or_default(), value)?.is_continue()
+        {}
         Ok(())
     }
 }
 
-fn tagged(space: Space, key: &[u8]) -> Vec<u8> {
-    [&[space.tag()][..], key].concat()
+fn tagged(space: Space, key: &[u8]) -> Arc<[u8]> {
+    [&[space.tag()][..], key].concat().into()
 }
 
 fn encode(batch: &KvBatch) -> Vec<u8> {
     let changes = batch.ops.iter().flat_map(|op| match op {
-        KvOp::Put { space, key, value } => [field(&[&[space.tag()], key]), field(&[b"+", value])],
-        KvOp::Delete { space, key } => [field(&[&[space.tag()], key]), field(&[])],
+        KvOp::Put { space, key, value } => [field(&tagged(*space, key)), field(&[&b"+"[..], value].concat())].concat(),
+        KvOp::Delete { space, key } => [field(&tagged(*space, key)), field(&[])].concat(),
     });
-    let payload = [&batch.sequence.to_be_bytes()[..], &changes.flatten().collect::<Vec<u8>>()].concat();
-    field(&[&crc32c::crc32c(&payload).to_be_bytes(), &payload])
+    let payload: Vec<u8> = batch.sequence.to_be_bytes().into_iter().chain(changes).collect();
+    field(&[&crc32c::crc32c(&payload).to_be_bytes()[..], &payload].concat())
 }
 
-fn field(parts: &[&[u8]]) -> Vec<u8> {
-    let bytes = parts.concat();
-    [&(bytes.len() as u64).to_be_bytes()[..], &bytes].concat()
+fn field(bytes: &[u8]) -> Vec<u8> {
+    [&(bytes.len() as u64).to_be_bytes()[..], bytes].concat()
 }
 
 fn take<'a>(fields: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let (length, rest) = fields.split_first_chunk()?;
-    let (bytes, rest) = rest.split_at_checked(usize::try_from(u64::from_be_bytes(*length)).ok()?)?;
-    *fields = rest;
-    Some(bytes)
+    let length = fields.split_off(..8)?.try_into().ok()?;
+    fields.split_off(..usize::try_from(u64::from_be_bytes(length)).ok()?)
 }

@@ -1,6 +1,8 @@
 //! The suite over every part and pair of this workspace.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
+mod s3;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,6 +10,7 @@ use xs_backend_fjall::{FjallEngine, FjallFactory, FjallSettings};
 use xs_backend_redb::{RedbEngine, RedbFactory, RedbSettings};
 use xs_backend_sqlite::{SqliteFactory, schema};
 use xs_cas_fs::FsCasFactory;
+use xs_cas_object::ObjectCasFactory;
 use xs_conformance::{CasSubject, StoreSubject, Suite};
 use xs_core::kv::{FORMAT, KvBatch, KvEngine, KvOp, Space, keys};
 use xs_core::{Create, Durability};
@@ -19,13 +22,17 @@ fn main() {
         StoreSubject::new("redb", Arc::new(RedbFactory::default())).make_newer(newer_redb),
         StoreSubject::new("sqlite", Arc::new(SqliteFactory::default())).make_newer(newer_sqlite),
     ];
-    let contents = [CasSubject::memory(), CasSubject::new("fs", Arc::new(FsCasFactory))];
     let mut suite = Suite::new();
+    let (s3, _server) = s3::subject(&mut suite);
+    let contents = [CasSubject::memory(), CasSubject::new("fs", Arc::new(FsCasFactory)), s3];
     for store in &stores {
         suite.store(store.clone());
         contents.iter().for_each(|cas| suite.pair(store.clone(), cas.clone()));
     }
     contents.into_iter().for_each(|cas| suite.cas(cas));
+    // The other kinds of object storage that can be had here.
+    suite.cas(CasSubject::new("object-memory", Arc::new(s3::Local(ObjectCasFactory::memory()))));
+    suite.cas(CasSubject::new("object-file", Arc::new(s3::Local(ObjectCasFactory::file()))));
     // So little memory that what is stored is soon in tables, and journals are sealed.
     let small = FjallFactory::new(FjallSettings::default().memtable_bytes(16 * 1024));
     suite.store(StoreSubject::new("fjall-tables", Arc::new(small)).make_newer(newer_fjall));

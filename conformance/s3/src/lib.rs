@@ -1,0 +1,142 @@
+//! S3 over a directory, in the process that tests against it, on loopback.
+//!
+//! [`s3s_fs`] does the work; around it are a lock for each key, because its puts are not atomic, and
+//! [`Fault`]s: what networks and servers do on bad days.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests: what is wrong is a panic")]
+
+mod fault;
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use http::{Method, Request, Response};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use s3s::auth::SimpleAuth;
+use s3s::service::{S3Service, S3ServiceBuilder};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+
+use fault::Body;
+pub use fault::{Fault, Faults};
+
+/// The bucket that there is.
+pub const BUCKET: &str = "cas";
+/// The key that may do everything.
+pub const ACCESS_KEY: &str = "test-access-key";
+/// Its secret.
+pub const SECRET_KEY: &str = "test-secret-key";
+
+/// A server, which stops when it is dropped.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    faults: Arc<Faults>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Serves what is in `dir`, at a free port.
+    pub fn start(dir: &Path) -> Self {
+        Self::start_at(dir, 0)
+    }
+
+    /// Serves what is in `dir` at this port, as after a restart.
+    pub fn start_at(dir: &Path, port: u16) -> Self {
+        std::fs::create_dir_all(dir.join(BUCKET)).unwrap();
+        let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(dir).expect("a directory"));
+        builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
+        let service = builder.build();
+        let (stop, stopped) = oneshot::channel();
+        let faults = Arc::new(Faults::default());
+        let (address_sender, address) = std::sync::mpsc::channel();
+        let serving = Arc::clone(&faults);
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+            runtime.block_on(async {
+                let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+                address_sender.send(listener.local_addr().unwrap()).unwrap();
+                tokio::select! {
+                    () = serve(listener, service, serving) => {}
+                    _ = stopped => {}
+                }
+            });
+            runtime.shutdown_background();
+        });
+        let address = address.recv().expect("the server listens");
+        Self { address, faults, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// `http://127.0.0.1:<port>`.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// What goes wrong.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+type Locks = Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>>;
+
+async fn serve(listener: TcpListener, service: S3Service, faults: Arc<Faults>) {
+    let locks = Locks::default();
+    // Connections end with the server.
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        let Ok((socket, _)) = listener.accept().await else { return };
+        let _ = socket.set_nodelay(true);
+        let (service, faults, locks) = (service.clone(), Arc::clone(&faults), Arc::clone(&locks));
+        connections.spawn(async move {
+            let answer = service_fn(move |request| {
+                let (service, faults, locks) = (service.clone(), Arc::clone(&faults), Arc::clone(&locks));
+                async move { Ok::<_, Infallible>(answer(request, service, &faults, &locks).await) }
+            });
+            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), answer).await;
+        });
+    }
+}
+
+async fn answer(request: Request<Incoming>, service: S3Service, faults: &Faults, locks: &Locks) -> Response<Body> {
+    let fault = faults.next(request.method(), request.uri());
+    if let Some(answer) = fault::instead(&fault).await {
+        return answer;
+    }
+    let writes = matches!(*request.method(), Method::PUT | Method::POST | Method::DELETE);
+    let lock = Arc::clone(locks.lock().unwrap().entry(request.uri().path().to_owned()).or_default());
+    let held = if writes && request.uri().query().is_none_or(|query| !query.contains("partNumber")) {
+        Some(lock.lock().await)
+    } else {
+        None
+    };
+    let answer = hyper::service::Service::call(&service, request).await;
+    drop(held);
+    match answer {
+        Ok(answer) => fault::change(&fault, answer.map(|body| body.map_err(Into::into).boxed_unsync())).await,
+        Err(error) => fault::refusal(500, "InternalError", &format!("{error:?}")),
+    }
+}
