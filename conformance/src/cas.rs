@@ -56,6 +56,9 @@ async fn C1_content_is_there_after_a_close(subject: &CasSubject, dir: &Path) {
         let content = noise(size as u64, size);
         let hash = put(&*cas, &content).await;
         assert_eq!(hash, ContentHash::of(&content));
+        if cas.capabilities().persistent {
+            assert!(object_of(subject, dir, &content).await.is_some(), "content was named before it was stored");
+        }
         stored.push((hash, content));
     }
     cas.close().await.unwrap();

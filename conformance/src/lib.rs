@@ -17,6 +17,10 @@
 //! suite.run();
 //! ```
 //!
+//! Subjects have different names: a case that needs a process of its own, to kill it or to watch its
+//! syncs, starts the test binary again, and finds its subject by name. The syncs are watched on Linux
+//! only, by a library that is compiled with `cc`; elsewhere these cases pass without having looked.
+//!
 //! Time and ids are injected: no case sleeps to see time pass, none depends on how fast the machine
 //! is. A case fails by a panic, which the harness reports under its name.
 #![allow(
@@ -43,5 +47,5 @@ mod syncs;
 mod tools;
 
 pub use fault::{Gate, GatedStore};
-pub use subject::{Behind, CasSubject, MakeNewer, StoreSubject};
+pub use subject::{Behind, CasSubject, MakeNewer, StoreSubject, make_newer};
 pub use suite::Suite;

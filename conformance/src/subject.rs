@@ -7,12 +7,22 @@ use std::sync::Arc;
 use crate::tools::files_below;
 use async_trait::async_trait;
 use bytes::Bytes;
+use xs_core::kv::{FORMAT, KvBatch, KvEngine, KvOp, Space, keys};
 use xs_core::memory::{MemoryCasFactory, MemoryStoreFactory};
-use xs_core::{Cas, CasFactory, Create, Location, Result, Store, StoreFactory};
+use xs_core::{Cas, CasFactory, Create, Durability, Location, Result, Store, StoreFactory};
 
 /// Rewrites the closed store at a place as a newer format would have left it, and gives the number
 /// of that format.
 pub type MakeNewer = fn(&Path) -> u32;
+
+/// Rewrites what lies under a [`KvStore`](xs_core::kv::KvStore) as a newer format would have left
+/// it, for the [`MakeNewer`] of an index on the key-value layer. Gives the number of that format.
+pub fn make_newer(engine: &impl KvEngine) -> u32 {
+    let newer = FORMAT + 41;
+    let put = KvOp::Put { space: Space::Index, key: keys::FORMAT_KEY.to_vec(), value: newer.to_be_bytes().to_vec() };
+    engine.apply(KvBatch { ops: vec![put], durability: Durability::Sync, sequence: 0 }).unwrap();
+    newer
+}
 
 /// An index under test.
 #[derive(Clone)]
@@ -107,6 +117,12 @@ pub trait Behind: Send + Sync + fmt::Debug {
 
     /// Puts these bytes in place of an object's.
     async fn write(&self, place: &Path, name: &str, bytes: Bytes);
+
+    /// Whether the store's own process makes objects durable, and so can be watched doing it. Where
+    /// a server does, its answer has to do.
+    fn is_local(&self) -> bool {
+        false
+    }
 }
 
 /// The files below a place.
@@ -129,5 +145,9 @@ impl Behind for Files {
 
     async fn write(&self, place: &Path, name: &str, bytes: Bytes) {
         std::fs::write(place.join(name), bytes).unwrap();
+    }
+
+    fn is_local(&self) -> bool {
+        true
     }
 }

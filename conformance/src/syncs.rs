@@ -23,7 +23,8 @@ pub(crate) mod cas {
 
     /// The file, then the directory that holds its name.
     async fn C1_content_is_synced_before_it_is_named(subject: &CasSubject, dir: &Path) {
-        if !subject.open(&dir.join("cas")).await.unwrap().capabilities().persistent || !cfg!(target_os = "linux") {
+        let persistent = subject.open(&dir.join("cas")).await.unwrap().capabilities().persistent;
+        if !persistent || !subject.behind.is_local() || !cfg!(target_os = "linux") {
             return;
         }
         let syncs = watch(STORE, &subject.name, dir, "cas").await;

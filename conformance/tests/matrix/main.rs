@@ -11,9 +11,8 @@ use xs_backend_redb::{RedbEngine, RedbFactory, RedbSettings};
 use xs_backend_sqlite::{SqliteFactory, schema};
 use xs_cas_fs::FsCasFactory;
 use xs_cas_object::ObjectCasFactory;
-use xs_conformance::{CasSubject, StoreSubject, Suite};
-use xs_core::kv::{FORMAT, KvBatch, KvEngine, KvOp, Space, keys};
-use xs_core::{Create, Durability};
+use xs_conformance::{CasSubject, StoreSubject, Suite, make_newer};
+use xs_core::Create;
 
 fn main() {
     let stores = [
@@ -40,19 +39,11 @@ fn main() {
 }
 
 fn newer_fjall(place: &Path) -> u32 {
-    newer(&FjallEngine::open(place, Create::Never, FjallSettings::default()).unwrap())
+    make_newer(&FjallEngine::open(place, Create::Never, FjallSettings::default()).unwrap())
 }
 
 fn newer_redb(place: &Path) -> u32 {
-    newer(&RedbEngine::open(place, Create::Never, RedbSettings::default()).unwrap())
-}
-
-fn newer(engine: &impl KvEngine) -> u32 {
-    let newer = FORMAT + 41;
-    let value = newer.to_be_bytes().to_vec();
-    let put = KvOp::Put { space: Space::Index, key: keys::FORMAT_KEY.to_vec(), value };
-    engine.apply(KvBatch { ops: vec![put], durability: Durability::Sync, sequence: 0 }).unwrap();
-    newer
+    make_newer(&RedbEngine::open(place, Create::Never, RedbSettings::default()).unwrap())
 }
 
 fn newer_sqlite(place: &Path) -> u32 {

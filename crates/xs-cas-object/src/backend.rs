@@ -47,9 +47,11 @@ pub(crate) fn split(location: &Location) -> Result<(String, Path)> {
         return Err(invalid(format!("the URL of {scheme} holds credentials: put them into the environment")));
     }
     if scheme == "file" {
-        return match std::path::Path::new(remote).is_absolute() {
-            true => Ok((remote.clone(), Path::default())),
-            false => Err(invalid(format!("file:{remote} is not absolute: say file:/some/folder"))),
+        let place = location.place.to_str().filter(|_| remote.is_empty());
+        return match (place, std::path::Path::new(remote).is_absolute()) {
+            (Some(place), _) => Ok((place.to_owned(), Path::default())),
+            (None, true) => Ok((remote.clone(), Path::default())),
+            (None, false) => Err(invalid(format!("file:{remote} is not absolute: say file:/some/folder"))),
         };
     }
     let (bucket, prefix) = remote.split_once('/').unwrap_or((remote, ""));

@@ -51,7 +51,7 @@ impl ObjectCasFactory {
         Self::new("gs")
     }
 
-    /// `file:/folder`: a folder that several stores share.
+    /// `file:/folder`: a folder that several stores share, or `file` alone, in the location's place.
     pub fn file() -> Self {
         Self::new("file")
     }

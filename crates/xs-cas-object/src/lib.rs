@@ -69,7 +69,7 @@
 //! | `connect_timeout_ms` | s3, az, gs | 3000 | |
 //! | `retries` | s3, az, gs | 5 | after server errors and broken connections, with back-off from 100 ms to 2 s |
 //! | `part_bytes` | all | 5242880 | of an upload; at least 5 MiB for most servers; what a writer holds is thrice that |
-//! | `parallel` | all | 3 | parts, or ranges of 2 MiB, that one stream sends or reads at once |
+//! | `parallel` | all | 3 | parts, or ranges of 1 MiB, that one stream sends or reads at once |
 //! | `spool_bytes_max` | all | 68719476736 | the largest content |
 //! | `abandoned_ms` | all | 86400000 | after which an upload is taken for abandoned |
 //!

@@ -12,8 +12,8 @@ use crate::remote::{Failure, Remote, info};
 use crate::sums::{CHUNK_BYTES, Sums};
 
 /// Bytes that are asked for at once. With three in flight, one held back and one on its way to the
-/// caller, a reader holds 10 MiB at most, and 8 in the steady state.
-const READ_BYTES: u64 = 2 * CHUNK_BYTES;
+/// caller, a reader holds 5 MiB.
+const READ_BYTES: u64 = CHUNK_BYTES;
 
 /// The bytes of `range` of this content.
 pub(crate) async fn open(remote: &Arc<Remote>, hash: ContentHash, range: ByteRange) -> Result<ContentReader> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Read as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -47,9 +47,32 @@ pub(crate) async fn in_parts(remote: &Arc<Remote>, hash: ContentHash, size: u64,
     stored.map_err(|failure| remote.failed("storing content in", &failure))
 }
 
+/// Memory of parts that have been sent, for those to come: without it, each part would be taken
+/// from and given back to the system, or kept by the allocator of whichever thread had it.
+type Buffers = Arc<Mutex<Vec<Vec<u8>>>>;
+
+/// The bytes of one part, whose memory goes back when they are dropped.
+struct Part {
+    bytes: Vec<u8>,
+    buffers: Buffers,
+}
+
+impl AsRef<[u8]> for Part {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        self.buffers.lock().unwrap_or_else(PoisonError::into_inner).push(std::mem::take(&mut self.bytes));
+    }
+}
+
 /// The parts of a file, in order, and its checksums at the end.
 struct Parts {
     file: File,
+    buffers: Buffers,
     left: u64,
     part: u64,
     number: usize,
@@ -59,14 +82,16 @@ struct Parts {
 impl Parts {
     fn new(remote: &Remote, size: u64, file: File) -> Self {
         let part = part_bytes(remote.settings.part_bytes, size);
-        Self { file, left: size, part, number: 0, summing: Summing::new(size) }
+        Self { file, buffers: Buffers::default(), left: size, part, number: 0, summing: Summing::new(size) }
     }
 
     /// The next part and its number, of content that has some left, read on the blocking pool.
     async fn next(mut self) -> Result<(usize, Bytes, Self)> {
         blocking::run(move || {
             let length = self.part.min(self.left);
-            let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
+            let used = self.buffers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let mut bytes = used.unwrap_or_else(|| Vec::with_capacity(usize::try_from(length).unwrap_or_default()));
+            bytes.clear();
             let failed = |error| Error::new(ErrorKind::Unavailable, format!("reading the temporary file: {error}"));
             self.file.by_ref().take(length).read_to_end(&mut bytes).map_err(failed)?;
             if bytes.len() as u64 != length {
@@ -76,7 +101,8 @@ impl Parts {
             self.left -= length;
             let number = self.number;
             self.number += 1;
-            Ok((number, bytes.into(), self))
+            let part = Bytes::from_owner(Part { bytes, buffers: Arc::clone(&self.buffers) });
+            Ok((number, part, self))
         })
         .await
     }

@@ -87,11 +87,11 @@ pub(crate) struct Serve {
     /// Listen here too: :port, host:port (loopback), or a socket path; repeatable
     #[arg(long, value_name = "ADDR")]
     pub(crate) expose: Vec<Exposure>,
-    /// The index of a new store [default: fjall]
+    /// The index of a new store: fjall, redb or sqlite [default: fjall]
     #[arg(long)]
     pub(crate) index: Option<String>,
-    /// The content store of a new store [default: fs]
-    #[arg(long)]
+    /// The content store of a new store: fs, or a URL such as s3://bucket/prefix [default: fs]
+    #[arg(long, value_name = "fs|URL")]
     pub(crate) cas: Option<String>,
 }
 

@@ -44,5 +44,11 @@ pub use xs_core::*;
 
 #[cfg(feature = "fjall")]
 pub use xs_backend_fjall as backend_fjall;
+#[cfg(feature = "redb")]
+pub use xs_backend_redb as backend_redb;
+#[cfg(feature = "sqlite")]
+pub use xs_backend_sqlite as backend_sqlite;
 #[cfg(feature = "cas-fs")]
 pub use xs_cas_fs as cas_fs;
+#[cfg(feature = "cas-object")]
+pub use xs_cas_object as cas_object;

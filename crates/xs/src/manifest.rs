@@ -3,15 +3,21 @@
 //! ```toml
 //! format = 1
 //! index = "fjall"
-//! cas = "fs"
+//! cas = "s3://bucket/prefix"
+//!
+//! [cas-settings]
+//! region = "eu-north-1"
 //! ```
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{ErrorKind as Io, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use xs_core::{Error, ErrorKind, Result, dirs};
+use xs_core::{Error, ErrorKind, Location, Result, dirs};
+
+use crate::parts::parse;
 
 /// The newest layout of a store directory that this build knows.
 const FORMAT: u32 = 1;
@@ -23,8 +29,25 @@ const UNFINISHED: &str = "xs.toml.new";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Manifest {
     format: u32,
-    pub(crate) index: String,
-    pub(crate) cas: String,
+    index: String,
+    cas: String,
+    #[serde(rename = "index-settings", default, skip_serializing_if = "BTreeMap::is_empty")]
+    index_settings: BTreeMap<String, String>,
+    #[serde(rename = "cas-settings", default, skip_serializing_if = "BTreeMap::is_empty")]
+    cas_settings: BTreeMap<String, String>,
+}
+
+/// A part without its settings, as the user names it.
+pub(crate) fn name(location: &Location) -> String {
+    match location.remote.as_str() {
+        "" => location.scheme.clone(),
+        remote => format!("{}://{remote}", location.scheme),
+    }
+}
+
+fn located(name: &str, settings: &BTreeMap<String, String>, place: PathBuf) -> Result<Location> {
+    let location = parse(name, &place)?;
+    Ok(settings.iter().fold(location, |location, (name, value)| location.setting(name, value)))
 }
 
 /// What is in a directory that is to be opened.
@@ -35,8 +58,25 @@ pub(crate) enum Found {
 }
 
 impl Manifest {
-    pub(crate) fn new(index: &str, cas: &str) -> Self {
-        Self { format: FORMAT, index: index.to_owned(), cas: cas.to_owned() }
+    /// A store of these parts, whose settings were found to hold no credentials.
+    pub(crate) fn new(index: &Location, cas: &Location) -> Self {
+        Self {
+            format: FORMAT,
+            index: name(index),
+            cas: name(cas),
+            index_settings: index.settings.clone(),
+            cas_settings: cas.settings.clone(),
+        }
+    }
+
+    /// Where its index is, in a store at `dir`.
+    pub(crate) fn index(&self, dir: &Path) -> Result<Location> {
+        located(&self.index, &self.index_settings, dir.join("index"))
+    }
+
+    /// Where its content is, in a store at `dir`.
+    pub(crate) fn cas(&self, dir: &Path) -> Result<Location> {
+        located(&self.cas, &self.cas_settings, dir.join("cas"))
     }
 
     /// Says what is in `dir`, changing nothing. `InvalidInput` when it is something else than a

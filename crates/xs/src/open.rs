@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use xs_core::{Create, Error, ErrorKind, EventStream, Location, OwnerLock, Parts, Registry, Result, Settings, dirs};
 
-use crate::manifest::{Found, Manifest, lock_file};
-use crate::parts::{DEFAULT_CAS, DEFAULT_INDEX, registry};
+use crate::manifest::{Found, Manifest, lock_file, name};
+use crate::parts::{default_cas, default_index, parse, registry, with_feature};
 
 /// Opens the store in the directory `path`, making it there if nothing is.
 ///
@@ -22,12 +22,8 @@ pub async fn open(path: impl AsRef<Path>) -> Result<EventStream> {
 /// # let dir = tempfile::tempdir().unwrap();
 /// # let path = dir.path().join("store");
 /// use xs::{Durability, OpenOptions, Settings};
-/// let stream = OpenOptions::new()
-///     .index("fjall")
-///     .cas("fs")
-///     .settings(Settings::default().durability(Durability::Buffered))
-///     .open(&path)
-///     .await?;
+/// let settings = Settings::default().durability(Durability::Buffered);
+/// let stream = OpenOptions::new().settings(settings).open(&path).await?;
 /// # stream.close().await?;
 /// # Ok(())
 /// # }
@@ -53,17 +49,22 @@ impl OpenOptions {
         Self::default()
     }
 
-    /// Asks for this index: a new store gets it, another than the store has is refused.
+    /// Asks for this index, such as `redb`: a new store gets it, another than the store has is
+    /// refused.
     #[must_use]
-    pub fn index(mut self, scheme: impl Into<String>) -> Self {
-        self.index = Some(scheme.into());
+    pub fn index(mut self, index: impl Into<String>) -> Self {
+        self.index = Some(index.into());
         self
     }
 
-    /// Asks for this content store, likewise.
+    /// Asks for this content store, such as `fs` or `s3://bucket/prefix?region=eu-north-1`, likewise.
+    ///
+    /// The settings behind the `?` are written into a new store, so that its path is enough later;
+    /// for one that is there, they count this time only. Credentials are no settings: they come from
+    /// the environment.
     #[must_use]
-    pub fn cas(mut self, scheme: impl Into<String>) -> Self {
-        self.cas = Some(scheme.into());
+    pub fn cas(mut self, cas: impl Into<String>) -> Self {
+        self.cas = Some(cas.into());
         self
     }
 
@@ -103,10 +104,9 @@ impl OpenOptions {
     pub async fn open_parts(&self, path: impl AsRef<Path>) -> Result<Parts> {
         let dir = path.as_ref().to_owned();
         let this = self.clone();
-        let (lock, manifest, create, dir) = xs_core::blocking::run(move || this.prepare(dir)).await?;
-        let (store, cas) = (self.registry.store(&manifest.index)?, self.registry.cas(&manifest.cas)?);
-        let store = store.open(&Location::new(&manifest.index, dir.join("index")), create).await?;
-        let cas = match cas.open(&Location::new(&manifest.cas, dir.join("cas")), create).await {
+        let Prepared { lock, index, cas, create, dir } = xs_core::blocking::run(move || this.prepare(dir)).await?;
+        let store = self.registry.store(&index.scheme)?.open(&index, create).await?;
+        let cas = match self.registry.cas(&cas.scheme)?.open(&cas, create).await {
             Ok(cas) => cas,
             Err(error) => {
                 // Its lock is given back before the error is, so that a retry does not meet it.
@@ -126,8 +126,11 @@ impl OpenOptions {
     }
 
     /// Finds out what is there, or begins to make it. Blocks.
-    fn prepare(&self, dir: PathBuf) -> Result<(OwnerLock, Manifest, Create, PathBuf)> {
-        if let Found::Nothing = Manifest::find(&dir)? {
+    fn prepare(&self, dir: PathBuf) -> Result<Prepared> {
+        let found = Manifest::find(&dir)?;
+        // What cannot be opened is refused before anything is made.
+        self.locate(&dir, &found)?;
+        if let Found::Nothing = found {
             if self.create == Create::Never {
                 return Err(Error::new(ErrorKind::NotFound, format!("no store is in {}", dir.display())));
             }
@@ -135,33 +138,63 @@ impl OpenOptions {
         }
         let lock = OwnerLock::acquire(&lock_file(&dir))?;
         // Again, now that nobody else is at it.
-        let (manifest, create) = match Manifest::find(&dir)? {
+        let found = Manifest::find(&dir)?;
+        let (index, cas) = self.locate(&dir, &found)?;
+        let create = match found {
             // A part that is gone is damage, and must not come back empty.
-            Found::Store(manifest) => (manifest, Create::Never),
+            Found::Store(_) => Create::Never,
             Found::Nothing => {
-                let index = self.index.as_deref().unwrap_or(DEFAULT_INDEX);
-                let cas = self.cas.as_deref().unwrap_or(DEFAULT_CAS);
-                (Manifest::new(index, cas), Create::IfMissing)
+                Manifest::new(&index, &cas).begin(&dir)?;
+                Create::IfMissing
             }
         };
-        for (part, asked, has) in [("index", &self.index, &manifest.index), ("content store", &self.cas, &manifest.cas)]
-        {
-            if asked.as_ref().is_some_and(|asked| asked != has) {
-                return Err(Error::new(
-                    ErrorKind::InvalidInput,
-                    format!(
-                        "the store in {} has the {part} {has}, not {}: leave the choice out, or make another store",
-                        dir.display(),
-                        asked.as_deref().unwrap_or_default()
-                    ),
-                ));
-            }
+        Ok(Prepared { lock, index, cas, create, dir })
+    }
+
+    /// Where the parts are, or will be.
+    fn locate(&self, dir: &Path, found: &Found) -> Result<(Location, Location)> {
+        let (index, cas) = match found {
+            Found::Store(manifest) => (Some(manifest.index(dir)?), Some(manifest.cas(dir)?)),
+            Found::Nothing => (None, None),
+        };
+        let index = choose("index", dir, index, self.index.as_deref(), default_index())?;
+        let cas = choose("content store", dir, cas, self.cas.as_deref(), default_cas())?;
+        self.registry.store(&index.scheme).map_err(|error| with_feature(&index.scheme, error))?.check(&index)?;
+        self.registry.cas(&cas.scheme).map_err(|error| with_feature(&cas.scheme, error))?.check(&cas)?;
+        Ok((index, cas))
+    }
+}
+
+/// A store that is about to be opened.
+struct Prepared {
+    lock: OwnerLock,
+    index: Location,
+    cas: Location,
+    create: Create,
+    dir: PathBuf,
+}
+
+/// The part that a store has, with the settings that are asked for, or the one that it gets.
+fn choose(part: &str, dir: &Path, has: Option<Location>, asked: Option<&str>, default: &str) -> Result<Location> {
+    let place = dir.join(if part == "index" { "index" } else { "cas" });
+    let asked = asked.map(|asked| parse(asked, &place)).transpose()?;
+    match (has, asked) {
+        (None, None) => Ok(Location::new(default, place)),
+        (Some(has), None) => Ok(has),
+        (None, Some(asked)) => Ok(asked),
+        (Some(mut has), Some(asked)) if name(&has) == name(&asked) => {
+            has.settings.extend(asked.settings);
+            Ok(has)
         }
-        self.registry.store(&manifest.index)?;
-        self.registry.cas(&manifest.cas)?;
-        if create == Create::IfMissing {
-            manifest.begin(&dir)?;
-        }
-        Ok((lock, manifest, create, dir))
+        (Some(has), Some(asked)) => Err(Error::new(
+            ErrorKind::InvalidInput,
+            format!(
+                "the store in {} has the {part} {}, not {}: leave the choice out, make another store, or copy this \
+                 one into a store of other parts",
+                dir.display(),
+                name(&has),
+                name(&asked),
+            ),
+        )),
     }
 }

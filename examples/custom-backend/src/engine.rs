@@ -1,8 +1,8 @@
 //! An ordered map in memory, and the log that it is made from again, as a [`KvEngine`].
 //!
-//! The file `journal` is [`MAGIC`], then a record for each batch: a field that holds the CRC-32C (4 bytes) of the rest of
-//! it, the number of the commit (8), and two fields for each change. The first of them is the tag of the space and the
-//! key, the second `+` and the value, or empty for a removal. A field is its length (8, big-endian) and that many bytes.
+//! The file `journal` is [`MAGIC`], then a record for each batch: a field that holds the CRC-32C (4 bytes) of what
+//! follows in it, the number of the commit (8), and two fields for each change, which are the tag of the space and the
+//! key, then `+` and the value, or nothing to remove the key. A field is its length (8) and its bytes. All big-endian.
 
 use std::fs::{self, File};
 use std::io::{Seek as _, SeekFrom, Write as _};

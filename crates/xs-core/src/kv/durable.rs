@@ -1,12 +1,5 @@
 //! A note of how far an index was made durable, and of its format, outside the engine's own files.
 //!
-//! When an engine opens and finds a part of its log that it cannot read, it goes on without it:
-//! after a crash that is right, since what follows was never acknowledged. But when a byte of the
-//! log was damaged later, the same cut would drop acknowledged commits in silence. The note tells
-//! the two apart: it is written after a commit was synced, without a sync of its own, so it is
-//! never ahead of what is on stable storage. And it can be read without opening, and so without
-//! changing, a database of a newer format.
-//!
 //! The file `durable` holds the format (4 bytes), the number of a commit (8), and the CRC-32C of
 //! both (4), all big-endian. A note that is torn or damaged is as good as none.
 
@@ -46,7 +39,17 @@ impl Noted {
     }
 }
 
-/// Where notes are written.
+/// Where notes of how far an index was made durable are written.
+///
+/// When an engine opens and finds a part of its log that it cannot read, it goes on without it:
+/// after a crash that is right, since what follows was never acknowledged. But when a byte of the
+/// log was damaged later, the same cut would drop acknowledged commits in silence. The note tells
+/// the two apart: it is written after a commit was synced, without a sync of its own, so it is
+/// never ahead of what is on stable storage. And it can be read without opening, and so without
+/// changing, a database of a newer format.
+///
+/// An engine looks with [`Noted::read`] before it opens, and so repairs, anything, and refuses what
+/// has a newer format: a [`Note`] says the format of this build.
 #[derive(Debug)]
 pub struct Note {
     file: File,
@@ -67,7 +70,7 @@ impl Note {
         Noted::read(&self.dir).map(|noted| noted.sequence)
     }
 
-    /// Notes that everything up to this commit is on stable storage.
+    /// Notes that everything up to this commit is on stable storage: after its sync, never before.
     pub fn write(&self, sequence: u64) {
         if let Err(error) = write_at_start(&self.file, &Noted { format: FORMAT, sequence }.encode()) {
             // The data is durable all the same; only damage to it could now go unnoticed.

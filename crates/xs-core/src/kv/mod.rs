@@ -89,7 +89,12 @@ pub trait KvEngine: Send + Sync + fmt::Debug + 'static {
     /// What it can do.
     fn capabilities(&self) -> Capabilities;
 
-    /// Applies a batch, whole or not at all. When it fails, no snapshot ever shows any of it.
+    /// Applies a batch, whole or not at all. When it fails, no snapshot ever shows any of it, and
+    /// the engine refuses every later batch until it is opened again: after a failed sync nobody
+    /// knows what is on the disk. Calls do not overlap. The first batch ever has sequence 0.
+    ///
+    /// An error reaches the caller as `Unavailable`, whatever its kind, unless it is `Closed` or
+    /// `Internal`: only what was refused before a write can promise that nothing changed.
     fn apply(&self, batch: KvBatch) -> Result<()>;
 
     /// A view of all that was applied so far.
@@ -123,7 +128,8 @@ pub trait KvSnapshot {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Self::Value>>;
 
     /// Visits the keys from `first` to `last`, both included, from the end that `direction` says,
-    /// until told to stop. Its cost follows from what it visits, not from what lies in the range.
+    /// until told to stop. `first` may be empty, and lies after `last` where the range is empty. An
+    /// error of the visitor ends it, and is returned as it is. Its cost follows from what it visits, not from what lies in the range.
     fn range(&self, space: Space, first: &[u8], last: &[u8], direction: Direction, visit: &mut Visit<'_>)
     -> Result<()>;
 }
