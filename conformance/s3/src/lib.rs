@@ -23,6 +23,7 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 use fault::Body;
 pub use fault::{Fault, Faults};
@@ -37,6 +38,7 @@ pub const SECRET_KEY: &str = "test-secret-key";
 /// A server, which stops when it is dropped.
 #[derive(Debug)]
 pub struct Server {
+    scheme: &'static str,
     address: SocketAddr,
     faults: Arc<Faults>,
     stop: Option<oneshot::Sender<()>>,
@@ -46,11 +48,26 @@ pub struct Server {
 impl Server {
     /// Serves what is in `dir`, at a free port.
     pub fn start(dir: &Path) -> Self {
-        Self::start_at(dir, 0)
+        Self::start_with(dir, 0, None)
     }
 
     /// Serves what is in `dir` at this port, as after a restart.
     pub fn start_at(dir: &Path, port: u16) -> Self {
+        Self::start_with(dir, port, None)
+    }
+
+    /// Serves what is in `dir` over TLS. Gives the certificate too, in PEM, which nobody else trusts.
+    pub fn start_tls(dir: &Path) -> (Self, String) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = rustls_pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let config = tokio_rustls::rustls::ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        (Self::start_with(dir, 0, Some(TlsAcceptor::from(Arc::new(config)))), made.cert.pem())
+    }
+
+    fn start_with(dir: &Path, port: u16, tls: Option<TlsAcceptor>) -> Self {
         std::fs::create_dir_all(dir.join(BUCKET)).unwrap();
         let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(dir).expect("a directory"));
         builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
@@ -59,25 +76,26 @@ impl Server {
         let faults = Arc::new(Faults::default());
         let (address_sender, address) = std::sync::mpsc::channel();
         let serving = Arc::clone(&faults);
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
             runtime.block_on(async {
                 let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.unwrap();
                 address_sender.send(listener.local_addr().unwrap()).unwrap();
                 tokio::select! {
-                    () = serve(listener, service, serving) => {}
+                    () = serve(listener, service, serving, tls) => {}
                     _ = stopped => {}
                 }
             });
             runtime.shutdown_background();
         });
         let address = address.recv().expect("the server listens");
-        Self { address, faults, stop: Some(stop), thread: Some(thread) }
+        Self { scheme, address, faults, stop: Some(stop), thread: Some(thread) }
     }
 
-    /// `http://127.0.0.1:<port>`.
+    /// `http://localhost:<port>`, or `https` over TLS.
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://localhost:{}", self.scheme, self.address.port())
     }
 
     /// The port.
@@ -102,7 +120,7 @@ impl Drop for Server {
 
 type Locks = Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>>;
 
-async fn serve(listener: TcpListener, service: S3Service, faults: Arc<Faults>) {
+async fn serve(listener: TcpListener, service: S3Service, faults: Arc<Faults>, tls: Option<TlsAcceptor>) {
     let locks = Locks::default();
     // Connections end with the server.
     let mut connections = JoinSet::new();
@@ -111,12 +129,22 @@ async fn serve(listener: TcpListener, service: S3Service, faults: Arc<Faults>) {
         let Ok((socket, _)) = listener.accept().await else { return };
         let _ = socket.set_nodelay(true);
         let (service, faults, locks) = (service.clone(), Arc::clone(&faults), Arc::clone(&locks));
+        let tls = tls.clone();
         connections.spawn(async move {
             let answer = service_fn(move |request| {
                 let (service, faults, locks) = (service.clone(), Arc::clone(&faults), Arc::clone(&locks));
                 async move { Ok::<_, Infallible>(answer(request, service, &faults, &locks).await) }
             });
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), answer).await;
+            let http = hyper::server::conn::http1::Builder::new();
+            // A connection that breaks is the client's affair.
+            match tls {
+                None => drop(http.serve_connection(TokioIo::new(socket), answer).await),
+                Some(tls) => {
+                    if let Ok(socket) = tls.accept(socket).await {
+                        drop(http.serve_connection(TokioIo::new(socket), answer).await);
+                    }
+                }
+            }
         });
     }
 }

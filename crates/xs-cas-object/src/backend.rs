@@ -59,6 +59,9 @@ pub(crate) fn split(location: &Location) -> Result<(String, Path)> {
     if (bucket.is_empty() && scheme != "memory") || !bucket.chars().all(allowed) {
         return Err(invalid(format!("{scheme}://{remote} names no bucket: say {scheme}://bucket/prefix")));
     }
+    if prefix.starts_with('/') {
+        return Err(invalid(format!("{scheme}://{remote} has an empty name in its prefix")));
+    }
     let parsed = Path::parse(prefix.trim_end_matches('/'));
     let prefix = parsed.map_err(|error| invalid(format!("{scheme}://{remote} has a bad prefix: {error}")))?;
     Ok((bucket.to_owned(), prefix))
