@@ -199,8 +199,10 @@ fn client_options(settings: &ObjectSettings, endpoint: Option<&str>, bundle: Opt
         .with_timeout(settings.timeout + allowance(settings.part_bytes as u64));
     if let Some(file) = settings.ca_file.clone().or(bundle) {
         let pem = std::fs::read(&file).map_err(|error| Error::io(format_args!("reading {file}"), error))?;
-        let certificates =
-            Certificate::from_pem_bundle(&pem).map_err(|_| invalid(format!("{file} holds no certificates in PEM")))?;
+        let certificates = Certificate::from_pem_bundle(&pem).unwrap_or_default();
+        if certificates.is_empty() {
+            return Err(invalid(format!("{file} holds no certificates in PEM")));
+        }
         for certificate in certificates {
             options = options.with_root_certificate(certificate);
         }

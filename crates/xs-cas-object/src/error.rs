@@ -98,9 +98,10 @@ pub(crate) fn convert(doing: &str, opening: bool, place: &str, error: &Remote) -
             (refused, "the bucket is in another region: say region=…")
         }
         (_, Some(301 | 307 | 308)) => (refused, "the bucket is in another region: say region=…"),
-        (Remote::PermissionDenied { .. } | Remote::Unauthenticated { .. }, _) | (_, Some(401 | 403)) => {
-            (refused, "these credentials may not do that: check them, and the policy of the bucket")
-        }
+        (Remote::PermissionDenied { .. } | Remote::Unauthenticated { .. }, _) | (_, Some(401 | 403)) => (
+            refused,
+            "check the credentials in the environment, such as AWS_ACCESS_KEY_ID, and the policy of the bucket",
+        ),
         (Remote::NotImplemented { .. } | Remote::NotSupported { .. }, _) | (_, Some(501)) => {
             (ErrorKind::Unsupported, "choose another server")
         }

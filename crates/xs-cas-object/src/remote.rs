@@ -21,7 +21,7 @@ const RATE_MIN: u64 = 256 * 1024;
 
 /// The time that a transfer may take beside the time-out of a call.
 pub(crate) fn allowance(bytes: u64) -> Duration {
-    Duration::from_secs(bytes.div_ceil(RATE_MIN))
+    Duration::from_millis(bytes.saturating_mul(1000) / RATE_MIN)
 }
 
 /// Why a call failed.
