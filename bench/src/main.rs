@@ -1,10 +1,12 @@
 //! What xs costs beside the bare engine, as ratios within one run.
 //!
-//! `cargo run --release -- append|read|queries [frames]`; without a word, all of them. Each pair of
-//! figures is taken in turns, several times, and the median of the ratios is what counts: the
-//! machine is not quiet. Ends with 1 when a bar is missed.
+//! `cargo run --release -- append|read|queries|content|all [index] [frames]`; without a word, all of
+//! them on every index. Each pair of figures is taken in turns, several times, and the median of the
+//! ratios is what counts: the machine is not quiet. Ends with 1 when a bar is missed.
 
 mod append;
+mod bare;
+mod content;
 mod queries;
 mod read;
 
@@ -21,18 +23,28 @@ const FRAMES: usize = 1_000_000;
 async fn main() -> xs::Result<()> {
     let mut args = std::env::args().skip(1);
     let what = args.next().unwrap_or_else(|| "all".to_owned());
-    let frames = args.next().map_or(FRAMES, |n| n.parse().expect("a number of frames"));
+    // Processes of their own, so that their memory is their own.
     match what.as_str() {
-        // A process of its own, so that its memory is its own.
         "read-child" => read::child(Path::new(&args.next().expect("a path"))).await?,
-        "append" => append::run().await?,
-        "read" => read::run(frames).await?,
-        "queries" => queries::run(frames).await?,
-        _ => {
-            append::run().await?;
-            read::run(frames).await?;
-            queries::run(frames).await?;
+        "content-child" => content::child(&args.next().expect("an endpoint")).await?,
+        _ => {}
+    }
+    let only = args.next();
+    let frames = args.next().map_or(FRAMES, |n| n.parse().expect("a number of frames"));
+    let wanted = |word| what == word || what == "all";
+    for index in bare::INDEXES.into_iter().filter(|index| only.as_deref().is_none_or(|only| only == *index)) {
+        if wanted("append") {
+            append::run(index).await?;
         }
+        if wanted("read") {
+            read::run(index, frames).await?;
+        }
+        if wanted("queries") {
+            queries::run(index, frames).await?;
+        }
+    }
+    if wanted("content") && only.is_none() {
+        content::run().await?;
     }
     if MISSED.load(Ordering::Relaxed) {
         std::process::exit(1);

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use futures::TryStreamExt as _;
-use xs::{EventStream, Filter, Frame, FrameId, ReadOptions, Topic};
+use xs::{EventStream, Filter, Frame, FrameId, OpenOptions, ReadOptions, Topic};
 
 use crate::{Bar, fill, judge, median, seconds};
 
@@ -66,9 +66,9 @@ impl Side {
     }
 }
 
-pub(crate) async fn run(frames: usize) -> xs::Result<()> {
+pub(crate) async fn run(index: &str, frames: usize) -> xs::Result<()> {
     let dir = tempfile::tempdir_in(".").expect("a directory");
-    let stream = xs::open(dir.path().join("xs")).await?;
+    let stream = OpenOptions::new().index(index).open(dir.path().join("xs")).await?;
     fill(&stream, "large.frames", frames / 2).await?;
     fill(&stream, "small.frames", SMALL).await?;
     fill(&stream, "large.frames", frames - frames / 2).await?;
@@ -89,7 +89,7 @@ pub(crate) async fn run(frames: usize) -> xs::Result<()> {
         ("the newest 100", newest),
     ];
     for (what, ratios) in costs {
-        let what = format!("queries: {what} on a topic of {frames}, in that of one of {SMALL}");
+        let what = format!("{index}: queries: {what} on a topic of {frames}, in that of one of {SMALL}");
         judge(&what, median(ratios), "", Bar::AtMost(2.0));
     }
     stream.close().await

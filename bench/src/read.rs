@@ -4,32 +4,28 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use fjall::{Database, KeyspaceCreateOptions};
 use futures::TryStreamExt as _;
-use xs::ReadOptions;
+use xs::{OpenOptions, ReadOptions};
 
+use crate::bare;
 use crate::{Bar, fill, judge, median, seconds};
 
 const ROUNDS: usize = 5;
 
 /// Entries a second, and how many.
-fn bare_scan(dir: &Path) -> (f64, usize) {
-    let database = Database::builder(dir).cache_size(16 << 20).worker_threads(2).open().expect("fjall");
-    let frames = database.keyspace("frames", KeyspaceCreateOptions::default).expect("a keyspace");
+fn bare_scan(index: &str, dir: &Path) -> (f64, usize) {
+    let mut engine = bare::open(index, dir);
     let start = Instant::now();
-    let (mut count, mut bytes) = (0, 0);
-    for entry in frames.iter() {
-        let (key, value) = entry.into_inner().expect("an entry");
-        count += 1;
-        bytes += key.len() + value.len();
-    }
+    let (count, bytes) = engine.scan();
     std::hint::black_box(bytes);
     (count as f64 / seconds(start), count)
 }
 
 /// Frames a second, and how many.
 async fn read_all(path: &Path) -> xs::Result<(f64, usize)> {
+    let start = Instant::now();
     let stream = xs::open(path).await?;
+    println!("{}: open: {:.2} s", stream.parts().0, seconds(start));
     let start = Instant::now();
     let mut frames = stream.read(ReadOptions::default());
     let mut count = 0;
@@ -42,25 +38,29 @@ async fn read_all(path: &Path) -> xs::Result<(f64, usize)> {
     Ok((rate, count))
 }
 
-pub(crate) async fn run(frames: usize) -> xs::Result<()> {
+pub(crate) async fn run(index: &str, frames: usize) -> xs::Result<()> {
     let dir = tempfile::tempdir_in(".").expect("a directory");
     let path = dir.path().join("xs");
-    let stream = xs::open(&path).await?;
+    let stream = OpenOptions::new().index(index).open(&path).await?;
     fill(&stream, "bench.read", frames).await?;
     stream.close().await?;
     let (mut ratios, mut last) = (Vec::new(), (0.0, 0.0));
     for _ in 0..ROUNDS {
-        let index = path.join("index");
-        let (bare, entries) = tokio::task::block_in_place(|| bare_scan(&index));
+        let (bare, entries) = tokio::task::block_in_place(|| bare_scan(index, &path.join("index")));
         let (ours, count) = read_all(&path).await?;
         assert_eq!((count, entries), (frames, frames));
         ratios.push(ours / bare);
         last = (bare, ours);
     }
-    println!("read: last round, frames/s: bare scan {:.0}, EventStream::read {:.0}", last.0, last.1);
-    judge(&format!("read: {frames} frames, rate in that of a bare scan"), median(ratios), "", Bar::AtLeast(0.5));
+    println!("{index}: read: last round, frames/s: bare scan {:.0}, EventStream::read {:.0}", last.0, last.1);
+    judge(
+        &format!("{index}: read: {frames} frames, rate in that of a bare scan"),
+        median(ratios),
+        "",
+        Bar::AtLeast(0.5),
+    );
     let exe = std::env::current_exe().expect("this program");
-    let child = Command::new(exe).args(["read-child", "0"]).arg(&path).status().expect("a child");
+    let child = Command::new(exe).arg("read-child").arg(&path).status().expect("a child");
     if !child.success() {
         crate::MISSED.store(true, std::sync::atomic::Ordering::Relaxed);
     }
@@ -68,7 +68,7 @@ pub(crate) async fn run(frames: usize) -> xs::Result<()> {
 }
 
 /// Memory in KiB, as the system counts it.
-fn resident_kib() -> usize {
+pub(crate) fn resident_kib() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find(|line| line.starts_with("VmRSS")).expect("VmRSS");
     line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
@@ -89,7 +89,8 @@ pub(crate) async fn child(path: &Path) -> xs::Result<()> {
         }
     }
     let mib = |kib: usize| kib as f64 / 1024.0;
-    let what = format!("read: memory for {count} frames above the idle stream's {:.1} MiB", mib(idle));
+    let what =
+        format!("{}: read: memory for {count} frames above the idle stream's {:.1} MiB", stream.parts().0, mib(idle));
     judge(&what, mib(peak - idle), " MiB", Bar::AtMost(32.0));
     drop(frames);
     stream.close().await
