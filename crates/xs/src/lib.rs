@@ -34,10 +34,12 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic))]
 
 pub mod blocking;
+mod copy;
 mod manifest;
 mod open;
 mod parts;
 
+pub use copy::{Progress, copy};
 pub use open::{OpenOptions, open};
 pub use parts::registry;
 pub use xs_core::*;

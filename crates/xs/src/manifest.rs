@@ -25,6 +25,9 @@ const NAME: &str = "xs.toml";
 /// The manifest of a store that is being made. Nothing was stored while it has this name.
 const UNFINISHED: &str = "xs.toml.new";
 
+/// What an unfinished store is a copy of; see [`CopyOf`].
+const COPY: &str = "xs-copy.toml";
+
 /// What a store is made of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Manifest {
@@ -80,11 +83,12 @@ impl Manifest {
     }
 
     /// Says what is in `dir`, changing nothing. `InvalidInput` when it is something else than a
-    /// store, `Unsupported` when it is one of a newer format.
-    pub(crate) fn find(dir: &Path) -> Result<Found> {
+    /// store, such as the beginning of a copy, unless it is one of what `copied` says; `Unsupported`
+    /// when it is a store of a newer format.
+    pub(crate) fn find(dir: &Path, copied: Option<&CopyOf>) -> Result<Found> {
         match fs::read_to_string(dir.join(NAME)) {
             Ok(text) => Self::parse(dir, &text).map(Found::Store),
-            Err(error) if error.kind() == Io::NotFound => Self::nothing(dir),
+            Err(error) if error.kind() == Io::NotFound => Self::nothing(dir, copied),
             Err(error) if error.kind() == Io::NotADirectory => {
                 Err(Error::new(ErrorKind::InvalidInput, format!("{} is a file; a store is a directory", dir.display())))
             }
@@ -95,7 +99,7 @@ impl Manifest {
         }
     }
 
-    fn nothing(dir: &Path) -> Result<Found> {
+    fn nothing(dir: &Path, copied: Option<&CopyOf>) -> Result<Found> {
         let doing = |error| Error::io(format_args!("reading {}", dir.display()), error);
         let entries = match fs::read_dir(dir) {
             Ok(entries) => entries,
@@ -104,6 +108,21 @@ impl Manifest {
         };
         let names: Vec<_> =
             entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<Result<_, _>>().map_err(doing)?;
+        if let Some(begun) = CopyOf::read(dir)?
+            && copied != Some(&begun)
+        {
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                format!(
+                    "{} holds the beginning of a copy of {} into index {} and content store {}: go on with that copy, \
+                     or remove the directory",
+                    dir.display(),
+                    begun.from,
+                    begun.index,
+                    begun.cas,
+                ),
+            ));
+        }
         // The lock alone is what an attempt leaves that came no further.
         match names.iter().any(|name| name == UNFINISHED) || names.iter().all(|name| name == LOCK_NAME) {
             true => Ok(Found::Nothing),
@@ -135,14 +154,13 @@ impl Manifest {
 
     /// Notes that the making of a store begins.
     pub(crate) fn begin(&self, dir: &Path) -> Result<()> {
-        let path = dir.join(UNFINISHED);
-        let doing = |error| Error::io(format_args!("writing {}", path.display()), error);
-        let text = toml::to_string(self)
-            .map_err(|error| Error::new(ErrorKind::Internal, "writing the manifest").with_source(error))?;
-        let mut file = File::create(&path).map_err(doing)?;
-        let head = "# What this store is made of. xs reads it; changing it does not change the store.\n";
-        file.write_all(head.as_bytes()).and_then(|()| file.write_all(text.as_bytes())).map_err(doing)?;
-        file.sync_all().map_err(doing)?;
+        write(&dir.join(UNFINISHED), self)?;
+        sync_dir(dir)
+    }
+
+    /// Notes that what is being made is a copy.
+    pub(crate) fn begin_copy(&self, dir: &Path, copied: &CopyOf) -> Result<()> {
+        write(&dir.join(COPY), copied)?;
         sync_dir(dir)
     }
 
@@ -151,8 +169,45 @@ impl Manifest {
         let path = dir.join(NAME);
         fs::rename(dir.join(UNFINISHED), &path)
             .map_err(|error| Error::io(format_args!("writing {}", path.display()), error))?;
-        sync_dir(dir)
+        sync_dir(dir)?;
+        // Beside a manifest it means nothing, so it does not matter when it goes.
+        let _ = fs::remove_file(dir.join(COPY));
+        Ok(())
     }
+}
+
+/// What a directory that is not yet a store becomes a copy of, so that another attempt goes on with
+/// it, and nothing else takes it for empty.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CopyOf {
+    /// The absolute path of the other store.
+    pub(crate) from: String,
+    pub(crate) index: String,
+    pub(crate) cas: String,
+}
+
+impl CopyOf {
+    fn read(dir: &Path) -> Result<Option<Self>> {
+        let path = dir.join(COPY);
+        match fs::read_to_string(&path) {
+            Ok(text) => toml::from_str(&text).map(Some).map_err(|error| {
+                Error::new(ErrorKind::Corrupt, format!("{} cannot be read: {}", path.display(), error.message()))
+            }),
+            Err(error) if error.kind() == Io::NotFound => Ok(None),
+            Err(error) => Err(Error::io(format_args!("reading {}", path.display()), error)),
+        }
+    }
+}
+
+/// Writes a file of a store that is being made, durably but for its name.
+fn write(path: &Path, content: &impl Serialize) -> Result<()> {
+    let doing = |error| Error::io(format_args!("writing {}", path.display()), error);
+    let text = toml::to_string(content)
+        .map_err(|error| Error::new(ErrorKind::Internal, "writing the manifest").with_source(error))?;
+    let mut file = File::create(path).map_err(doing)?;
+    let head = "# What this store is made of. xs reads it; changing it does not change the store.\n";
+    file.write_all(head.as_bytes()).and_then(|()| file.write_all(text.as_bytes())).map_err(doing)?;
+    file.sync_all().map_err(doing)
 }
 
 const LOCK_NAME: &str = "xs.lock";

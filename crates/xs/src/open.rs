@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use xs_core::{Create, Error, ErrorKind, EventStream, Location, OwnerLock, Parts, Registry, Result, Settings, dirs};
 
-use crate::manifest::{Found, Manifest, lock_file, name};
+use crate::manifest::{CopyOf, Found, Manifest, lock_file, name};
 use crate::parts::{default_cas, default_index, parse, registry, with_feature};
 
 /// Opens the store in the directory `path`, making it there if nothing is.
@@ -89,6 +89,10 @@ impl OpenOptions {
         self
     }
 
+    pub(crate) fn registry_ref(&self) -> &Registry {
+        &self.registry
+    }
+
     /// Opens the store in the directory `path`.
     ///
     /// `Locked` while somebody has it open; `InvalidInput` when `path` is a file, something else
@@ -102,32 +106,31 @@ impl OpenOptions {
     /// Opens the parts of the store in the directory `path`, for a caller that puts a clock or ids
     /// of its own beside them.
     pub async fn open_parts(&self, path: impl AsRef<Path>) -> Result<Parts> {
-        let dir = path.as_ref().to_owned();
-        let this = self.clone();
-        let Prepared { lock, index, cas, create, dir } = xs_core::blocking::run(move || this.prepare(dir)).await?;
-        let store = self.registry.store(&index.scheme)?.open(&index, create).await?;
-        let cas = match self.registry.cas(&cas.scheme)?.open(&cas, create).await {
-            Ok(cas) => cas,
+        let (parts, opened) = self.open_unfinished(path.as_ref(), None).await?;
+        opened.finish().await?;
+        Ok(parts)
+    }
+
+    /// Opens the parts of a store, which is not one yet, if it is new, before it is finished.
+    /// `copied` is what it is to become a copy of.
+    pub(crate) async fn open_unfinished(&self, path: &Path, copied: Option<CopyOf>) -> Result<(Parts, Opened)> {
+        let (this, dir) = (self.clone(), path.to_owned());
+        let prepared = xs_core::blocking::run(move || this.prepare(dir, copied)).await?;
+        let Prepared { index, cas, opened } = prepared;
+        let store = self.registry.store(&index.scheme)?.open(&index, opened.create).await?;
+        match self.registry.cas(&cas.scheme)?.open(&cas, opened.create).await {
+            Ok(cas) => Ok((Parts::new(store, cas), opened)),
             Err(error) => {
                 // Its lock is given back before the error is, so that a retry does not meet it.
                 store.close().await?;
-                return Err(error);
+                Err(error)
             }
-        };
-        xs_core::blocking::run(move || {
-            if create == Create::IfMissing {
-                Manifest::finish(&dir)?;
-            }
-            drop(lock);
-            Ok(())
-        })
-        .await?;
-        Ok(Parts::new(store, cas))
+        }
     }
 
     /// Finds out what is there, or begins to make it. Blocks.
-    fn prepare(&self, dir: PathBuf) -> Result<Prepared> {
-        let found = Manifest::find(&dir)?;
+    fn prepare(&self, dir: PathBuf, copied: Option<CopyOf>) -> Result<Prepared> {
+        let found = Manifest::find(&dir, copied.as_ref())?;
         // What cannot be opened is refused before anything is made.
         self.locate(&dir, &found)?;
         if let Found::Nothing = found {
@@ -138,21 +141,25 @@ impl OpenOptions {
         }
         let lock = OwnerLock::acquire(&lock_file(&dir))?;
         // Again, now that nobody else is at it.
-        let found = Manifest::find(&dir)?;
+        let found = Manifest::find(&dir, copied.as_ref())?;
         let (index, cas) = self.locate(&dir, &found)?;
         let create = match found {
             // A part that is gone is damage, and must not come back empty.
             Found::Store(_) => Create::Never,
             Found::Nothing => {
-                Manifest::new(&index, &cas).begin(&dir)?;
+                let manifest = Manifest::new(&index, &cas);
+                if let Some(copied) = &copied {
+                    manifest.begin_copy(&dir, copied)?;
+                }
+                manifest.begin(&dir)?;
                 Create::IfMissing
             }
         };
-        Ok(Prepared { lock, index, cas, create, dir })
+        Ok(Prepared { index, cas, opened: Opened { lock, create, dir } })
     }
 
     /// Where the parts are, or will be.
-    fn locate(&self, dir: &Path, found: &Found) -> Result<(Location, Location)> {
+    pub(crate) fn locate(&self, dir: &Path, found: &Found) -> Result<(Location, Location)> {
         let (index, cas) = match found {
             Found::Store(manifest) => (Some(manifest.index(dir)?), Some(manifest.cas(dir)?)),
             Found::Nothing => (None, None),
@@ -167,11 +174,35 @@ impl OpenOptions {
 
 /// A store that is about to be opened.
 struct Prepared {
-    lock: OwnerLock,
     index: Location,
     cas: Location,
+    opened: Opened,
+}
+
+/// A store whose parts are open; nobody else opens it meanwhile.
+pub(crate) struct Opened {
+    lock: OwnerLock,
     create: Create,
     dir: PathBuf,
+}
+
+impl Opened {
+    /// Whether it was there before.
+    pub(crate) fn is_store(&self) -> bool {
+        self.create == Create::Never
+    }
+
+    /// Makes it a store, if it is new.
+    pub(crate) async fn finish(self) -> Result<()> {
+        xs_core::blocking::run(move || {
+            if self.create == Create::IfMissing {
+                Manifest::finish(&self.dir)?;
+            }
+            drop(self.lock);
+            Ok(())
+        })
+        .await
+    }
 }
 
 /// The part that a store has, with the settings that are asked for, or the one that it gets.
