@@ -68,6 +68,8 @@ pub(crate) enum Command {
         /// A store directory, a socket, :port, host:port or http://host:port
         addr: Address,
     },
+    /// Copy a store that nobody serves into one of other parts
+    Copy(Copy),
     /// Print the version of a server
     Version {
         /// A store directory, a socket, :port, host:port or http://host:port
@@ -91,6 +93,20 @@ pub(crate) struct Serve {
     #[arg(long)]
     pub(crate) index: Option<String>,
     /// The content store of a new store: fs, or a URL such as s3://bucket/prefix [default: fs]
+    #[arg(long, value_name = "fs|URL")]
+    pub(crate) cas: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Copy {
+    /// The directory of the store
+    pub(crate) from: PathBuf,
+    /// The directory of the copy: empty, missing, or one where this copy was cut short
+    pub(crate) to: PathBuf,
+    /// The index of the copy: fjall, redb or sqlite [default: fjall]
+    #[arg(long)]
+    pub(crate) index: Option<String>,
+    /// The content store of the copy: fs, or a URL such as s3://bucket/prefix [default: fs]
     #[arg(long, value_name = "fs|URL")]
     pub(crate) cas: Option<String>,
 }

@@ -9,8 +9,8 @@ use http::{Method, header};
 use crate::args::{Append, Cat, Command, Last};
 use crate::client::Call;
 use crate::failure::Result;
-use crate::output::copy;
-use crate::{ids, serve};
+use crate::output::pipe;
+use crate::{copy, ids, serve};
 
 pub(crate) async fn run(command: Command) -> Result<()> {
     match command {
@@ -18,14 +18,14 @@ pub(crate) async fn run(command: Command) -> Result<()> {
         Command::Cat(args) => cat(args).await,
         Command::Append(args) => append(args).await,
         Command::Cas { addr, hash } => {
-            copy(Call::new(Method::GET, format!("/cas/{hash}")).send(&addr).await?, false).await
+            pipe(Call::new(Method::GET, format!("/cas/{hash}")).send(&addr).await?, false).await
         }
         Command::CasPost { addr } => {
-            copy(Call::new(Method::POST, "/cas").body(tokio::io::stdin()).send(&addr).await?, true).await
+            pipe(Call::new(Method::POST, "/cas").body(tokio::io::stdin()).send(&addr).await?, true).await
         }
         Command::Get { addr, id, with_timestamp } => {
             let call = Call::new(Method::GET, format!("/{id}")).flag("with-timestamp", with_timestamp);
-            copy(call.send(&addr).await?, true).await
+            pipe(call.send(&addr).await?, true).await
         }
         Command::Last(args) => last(args).await,
         Command::Remove { addr, id } => {
@@ -33,12 +33,13 @@ pub(crate) async fn run(command: Command) -> Result<()> {
             Ok(())
         }
         Command::Topics { addr, prefix } => {
-            copy(Call::new(Method::GET, "/topics").param("prefix", prefix).send(&addr).await?, true).await
+            pipe(Call::new(Method::GET, "/topics").param("prefix", prefix).send(&addr).await?, true).await
         }
         Command::Import { addr } => {
-            copy(Call::new(Method::POST, "/import").body(tokio::io::stdin()).send(&addr).await?, true).await
+            pipe(Call::new(Method::POST, "/import").body(tokio::io::stdin()).send(&addr).await?, true).await
         }
-        Command::Version { addr } => copy(Call::new(Method::GET, "/version").send(&addr).await?, true).await,
+        Command::Copy(args) => copy::run(args).await,
+        Command::Version { addr } => pipe(Call::new(Method::GET, "/version").send(&addr).await?, true).await,
         Command::Scru128 { command } => ids::run(command),
     }
 }
@@ -61,7 +62,7 @@ async fn cat(args: Cat) -> Result<()> {
     if args.sse {
         call = call.header(header::ACCEPT.as_str(), "text/event-stream".to_owned());
     }
-    copy(call.send(&args.addr).await?, false).await
+    pipe(call.send(&args.addr).await?, false).await
 }
 
 async fn append(args: Append) -> Result<()> {
@@ -78,7 +79,7 @@ async fn append(args: Append) -> Result<()> {
     if !std::io::stdin().is_terminal() {
         call = call.body(tokio::io::stdin());
     }
-    copy(call.send(&args.addr).await?, true).await
+    pipe(call.send(&args.addr).await?, true).await
 }
 
 async fn last(args: Last) -> Result<()> {
@@ -90,5 +91,5 @@ async fn last(args: Last) -> Result<()> {
         .param("last", (args.n != 1).then_some(args.n))
         .flag("follow", args.follow)
         .flag("with-timestamp", args.with_timestamp);
-    copy(call.send(&args.addr).await?, true).await
+    pipe(call.send(&args.addr).await?, true).await
 }

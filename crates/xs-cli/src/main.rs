@@ -4,6 +4,7 @@ mod address;
 mod args;
 mod client;
 mod commands;
+mod copy;
 mod failure;
 mod ids;
 mod output;

@@ -12,7 +12,7 @@ use crate::failure::{Failure, Result};
 
 /// Copies a body to standard output as it comes. Where the last line has no end, one is added when
 /// `line` says that it is a line.
-pub(crate) async fn copy(response: Response<Incoming>, line: bool) -> Result<()> {
+pub(crate) async fn pipe(response: Response<Incoming>, line: bool) -> Result<()> {
     let mut out = tokio::io::stdout();
     let written = |error: std::io::Error| Failure::io("writing to standard output", &error);
     let mut last = b'\n';

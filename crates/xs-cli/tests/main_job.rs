@@ -1,6 +1,8 @@
 //! The main job on real input: eight clients store thousands of real files through the built
-//! binary, the server is killed in the middle, and nothing that was acknowledged is lost.
-#![cfg(unix)]
+//! binary, the server is killed in the middle, and nothing that was acknowledged is lost. So on each
+//! pair of an index and a content store that is durable; where content is on S3, that server is away
+//! for some time too.
+#![cfg(all(unix, feature = "fjall", feature = "redb", feature = "sqlite", feature = "cas-fs", feature = "cas-object"))]
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test")]
 
 mod support;
@@ -13,10 +15,10 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use support::{Server, lines, ok, run, wait_until, xs};
+use support::{Server, fails, lines, ok, run, wait_until, xs};
 
 const CLIENTS: usize = 8;
 const FILES: usize = 2100;
@@ -68,7 +70,9 @@ fn meta(path: &Path) -> Value {
 /// Stores one file, again and again until it is acknowledged.
 fn store(addr: &str, path: &Path) -> Value {
     let (topic, meta) = (topic(path), meta(path).to_string());
+    let start = Instant::now();
     loop {
+        assert!(start.elapsed() < support::PATIENCE, "{} is not stored", path.display());
         let output = xs()
             .args(["append", addr, &topic, "--meta", &meta])
             .stdin(fs::File::open(path).unwrap())
@@ -115,12 +119,98 @@ fn id(frame: &Value) -> &str {
     frame["id"].as_str().unwrap()
 }
 
+/// Where content lies.
+enum Contents {
+    Files,
+    S3 { dir: PathBuf, server: Option<xs_test_s3::Server> },
+}
+
+impl Contents {
+    fn s3(dir: &Path) -> Self {
+        let dir = dir.join("s3");
+        Self::S3 { server: Some(xs_test_s3::Server::start(&dir)), dir }
+    }
+
+    /// The content store as the command line names it.
+    fn name(&self) -> String {
+        match self {
+            Self::Files => "fs".to_owned(),
+            Self::S3 { server, .. } => {
+                let endpoint = server.as_ref().unwrap().endpoint();
+                format!("s3://{}/main-job?endpoint={endpoint}&timeout_ms=3000&retries=2", xs_test_s3::BUCKET)
+            }
+        }
+    }
+
+    /// How many pieces of content there are.
+    fn count(&self, store: &Path) -> usize {
+        let above = match self {
+            Self::Files => store.join("cas"),
+            Self::S3 { dir, .. } => dir.join(xs_test_s3::BUCKET).join("main-job/content"),
+        };
+        let shards = fs::read_dir(above).unwrap().map(|entry| entry.unwrap().path());
+        let shards = shards.filter(|path| path.is_dir() && path.file_name().unwrap().len() == 2);
+        shards.map(|shard| fs::read_dir(shard).unwrap().count()).sum()
+    }
+
+    /// Takes the server of the content away for a while, if it has one. What needs it is refused, and
+    /// nothing of it is stored; what does not goes on.
+    fn go_away(&mut self, addr: &str) {
+        let Self::S3 { dir, server } = self else { return };
+        let port = server.as_ref().unwrap().port();
+        drop(server.take());
+        let frames = ok(&["cat", addr, "-T", "while.away"], b"");
+        assert_eq!(frames, "");
+        for _ in 0..3 {
+            let refused = fails(&["append", addr, "while.away"], b"this content has nowhere to go");
+            assert!(refused.contains("Unavailable"), "{refused}");
+        }
+        assert_eq!(ok(&["cat", addr, "-T", "while.away"], b""), "", "a frame of content that was not stored");
+        ok(&["append", addr, "no.content"], b"");
+        *server = Some(xs_test_s3::Server::start_at(dir, port));
+        // A connection that was there may have to be found broken first.
+        wait_until("content is stored again", || run(&["append", addr, "back"], b"again").status.success());
+    }
+}
+
 #[test]
-fn thousands_of_real_files_survive_a_kill() {
+fn fjall_with_files() {
+    thousands_of_real_files_survive("fjall", |_| Contents::Files);
+}
+
+#[test]
+fn redb_with_files() {
+    thousands_of_real_files_survive("redb", |_| Contents::Files);
+}
+
+#[test]
+fn sqlite_with_files() {
+    thousands_of_real_files_survive("sqlite", |_| Contents::Files);
+}
+
+#[test]
+fn fjall_with_s3() {
+    thousands_of_real_files_survive("fjall", Contents::s3);
+}
+
+#[test]
+fn redb_with_s3() {
+    thousands_of_real_files_survive("redb", Contents::s3);
+}
+
+#[test]
+fn sqlite_with_s3() {
+    thousands_of_real_files_survive("sqlite", Contents::s3);
+}
+
+fn thousands_of_real_files_survive(index: &str, contents: fn(&Path) -> Contents) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store");
     let files = real_files(dir.path());
-    let server = Mutex::new(Some(Server::start(&path)));
+    let mut contents = contents(dir.path());
+    let cas = contents.name();
+    let keys = [("AWS_ACCESS_KEY_ID", xs_test_s3::ACCESS_KEY), ("AWS_SECRET_ACCESS_KEY", xs_test_s3::SECRET_KEY)];
+    let server = Mutex::new(Some(Server::start_in(&path, &["--index", index, "--cas", &cas], &keys)));
     let addr = path.to_str().unwrap();
     let (next, stored) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let acknowledged = Mutex::new(BTreeMap::new());
@@ -145,7 +235,9 @@ fn thousands_of_real_files_survive_a_kill() {
         wait_until("half of the files are stored", || stored.load(Ordering::SeqCst) > files.len() / 2);
         // Dropping a server kills it.
         drop(server.lock().unwrap().take());
-        *server.lock().unwrap() = Some(Server::start(&path));
+        // Reopening needs only the path.
+        *server.lock().unwrap() = Some(Server::start_in(&path, &[], &keys));
+        contents.go_away(addr);
         for client in clients {
             client.join().unwrap();
         }
@@ -171,7 +263,9 @@ fn thousands_of_real_files_survive_a_kill() {
     compare_contents(addr, &acknowledged.values().map(|(frame, file)| (frame, file.as_path())).collect::<Vec<_>>());
     let hashes: BTreeSet<&str> = all.iter().filter_map(|frame| frame["hash"].as_str()).collect();
     assert!(hashes.len() < all.len() - SPECIAL, "no file is there twice");
-    assert_eq!(contents_on_disk(&path.join("cas")), hashes.len(), "content is not stored once");
+    let others: BTreeSet<String> =
+        lines(&ok(&["cat", addr, "-T", "back"], b"")).iter().map(|frame| frame["hash"].to_string()).collect();
+    assert_eq!(contents.count(&path), hashes.len() + others.len(), "content is not stored once");
     queries(addr, &all);
     assert!(server.into_inner().unwrap().unwrap().terminate().success());
 }
@@ -194,12 +288,6 @@ fn compare_contents(addr: &str, frames: &[(&Value, &Path)]) {
             });
         }
     });
-}
-
-fn contents_on_disk(cas: &Path) -> usize {
-    let shards = fs::read_dir(cas).unwrap().map(|entry| entry.unwrap().path());
-    let shards = shards.filter(|path| path.is_dir() && path.file_name().unwrap().len() == 2);
-    shards.map(|shard| fs::read_dir(shard).unwrap().count()).sum()
 }
 
 /// `last`, patterns, `after` and `limit` answer as the frames say.

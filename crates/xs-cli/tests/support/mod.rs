@@ -15,7 +15,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// A server is up, or a process is down, long before this on any machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn xs() -> Command {
     Command::new(env!("CARGO_BIN_EXE_xs"))
@@ -71,8 +71,14 @@ impl Server {
     }
 
     pub(crate) fn start_with(path: &Path, args: &[&str]) -> Self {
-        let child =
-            xs().arg("serve").arg(path).args(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::start_in(path, args, &[])
+    }
+
+    /// Starts it with these variables in its environment.
+    pub(crate) fn start_in(path: &Path, args: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut serve = xs();
+        serve.arg("serve").arg(path).args(args).envs(environment.iter().copied());
+        let child = serve.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut server = Self { child, path: path.to_owned() };
         // Read to its end in the background, so that the server never waits for its log.
         let mut log = server.child.stderr.take().unwrap();
