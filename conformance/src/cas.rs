@@ -10,6 +10,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use xs_core::{ByteRange, Cas, ContentHash, ContentInfo, Create, ErrorKind, Result};
 
 use crate::CasSubject;
+use crate::results::refused;
 use crate::tools::files_below;
 
 crate::suite::cases!(CasSubject:
@@ -89,7 +90,7 @@ async fn C2_damaged_content_is_never_given_out_as_good(subject: &CasSubject, dir
         let hash = put(&*cas, &content).await;
         let Some(object) = object_of(subject, dir, &content).await else {
             assert!(!cas.capabilities().persistent, "a persistent content store has objects to damage");
-            return;
+            return refused("persistent");
         };
         let flip = |at: usize| {
             let mut damaged = content.clone();
@@ -278,6 +279,7 @@ async fn C_a_second_open_is_locked_or_shares(subject: &CasSubject, dir: &Path) {
             assert_eq!(get(&*cas, late).await.unwrap(), "late");
             // What one of them does not know of is not what the other has left behind.
             assert_eq!(all(&*cas, 9).await.len(), 2);
+            refused("exclusive");
         }
     }
     drop(cas);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use xs_core::{Batch, Direction, Durability, Frame, Pattern};
 
+use crate::results::refused;
 use crate::tools::{frame, id, pattern, scan_all};
 use crate::{StoreSubject, child};
 
@@ -38,7 +39,7 @@ async fn S1_S2_a_killed_process_loses_nothing_acknowledged(subject: &StoreSubjec
     {
         let store = subject.open(dir).await.unwrap();
         if !store.capabilities().persistent {
-            return;
+            return refused("persistent");
         }
         store.close().await.unwrap();
     }

@@ -39,6 +39,7 @@ mod damage;
 mod fault;
 mod memory;
 mod model;
+mod results;
 mod store;
 mod stream;
 mod subject;

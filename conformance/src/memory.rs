@@ -5,6 +5,7 @@ use std::path::Path;
 use futures::StreamExt as _;
 use xs_core::ByteRange;
 
+use crate::results::refused;
 use crate::{CasSubject, child};
 
 crate::suite::cases!(CasSubject: C4_large_content_costs_little_memory);
@@ -42,7 +43,7 @@ pub(crate) async fn stream(subject: &CasSubject, place: &Path) {
 
 async fn C4_large_content_costs_little_memory(subject: &CasSubject, dir: &Path) {
     if !subject.open(&dir.join("cas")).await.unwrap().capabilities().persistent || !cfg!(target_os = "linux") {
-        return;
+        return refused("persistent");
     }
     let (name, place) = (subject.name.clone(), dir.join("cas"));
     // What each thread's own arena keeps is the allocator's affair, and depends on how many threads

@@ -10,6 +10,7 @@ use xs_core::{
     TopicPage, Ttl,
 };
 
+use crate::results::refused;
 use crate::tools::{DIRECTIONS, frame, id, ids, insert, new, pattern, remove, scan_all};
 use crate::{StoreSubject, damage, model};
 
@@ -347,7 +348,7 @@ async fn S12_a_newer_format_is_refused(subject: &StoreSubject, dir: &Path) {
     drop(store);
     let Some(make_newer) = subject.make_newer else {
         assert!(!persistent, "a persistent index has a format, and the suite needs a way to make a newer one");
-        return;
+        return refused("persistent");
     };
     let newer = {
         let dir = dir.to_owned();
@@ -372,7 +373,10 @@ async fn S_what_a_store_cannot_do_it_refuses(subject: &StoreSubject, dir: &Path)
     remove(&*store, ids(gone)).await.unwrap();
     match (capabilities.compact, store.compact().await) {
         (true, result) => result.unwrap(),
-        (false, result) => assert_eq!(result.unwrap_err().kind(), ErrorKind::Unsupported),
+        (false, result) => {
+            assert_eq!(result.unwrap_err().kind(), ErrorKind::Unsupported);
+            refused("compact");
+        }
     }
     insert(&*store, [frame(100_000, "late")]).await.unwrap();
     let store = reopen(subject, dir, &*store).await;

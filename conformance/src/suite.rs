@@ -1,7 +1,7 @@
 //! Cases times subjects, as trials of libtest-mimic.
 
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +9,9 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use libtest_mimic::{Arguments, Trial};
 
+use crate::results::{Column, Results, check_section, take_refused};
 use crate::tools::Pair;
-use crate::{CasSubject, StoreSubject, cas, child, crash, memory, store, stream, syncs};
+use crate::{CasSubject, StoreSubject, cas, child, crash, memory, model, store, stream, syncs};
 
 /// A named case over `S`: given a subject and an empty directory of its own.
 pub(crate) struct Case<S: 'static> {
@@ -28,8 +29,11 @@ macro_rules! cases {
 }
 pub(crate) use cases;
 
-/// A case that has not ended by then hangs; no case waits for time to pass.
-const HANG: Duration = Duration::from_secs(120);
+/// A case that has not ended by then hangs; no case waits for time to pass. Those that try many
+/// sequences of operations get a second for each.
+fn hang() -> Duration {
+    Duration::from_secs(120 + u64::from(model::cases()))
+}
 
 /// The subjects, and the trials that they are put to.
 #[derive(Debug, Default)]
@@ -68,7 +72,8 @@ impl Suite {
 
     /// Every case on every subject that it is for.
     pub fn trials(&self) -> Vec<Trial> {
-        self.cases().into_iter().map(Run::into_trial).collect()
+        let results = Arc::new(Results::default());
+        self.cases().into_iter().map(|run| run.into_trial(&results)).collect()
     }
 
     /// Runs the cases of one guarantee, such as `S4`, and gives the name of each with the reason
@@ -111,6 +116,42 @@ impl Suite {
         libtest_mimic::run(&Arguments::from_args(), self.trials()).exit()
     }
 
+    /// As [`run`](Self::run), and when every trial has run, compares the section of a Markdown file
+    /// with the table of the results: pairs across, guarantees down, after `head`. The process fails
+    /// when the file is stale; with `XS_UPDATE_RESULTS` in the environment it writes the file.
+    pub fn run_with_results(&self, file: &Path, section: &str, head: &str) -> ! {
+        self.serve_child();
+        let (arguments, results) = (Arguments::from_args(), Arc::new(Results::default()));
+        let trials = self.cases().into_iter().map(|run| run.into_trial(&results)).collect();
+        let conclusion = libtest_mimic::run(&arguments, trials);
+        let all = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.list;
+        if all && !conclusion.has_failed() {
+            let table = format!("{head}\n\n{}", results.table(&self.columns()));
+            if let Err(error) = check_section(file, section, &table) {
+                eprintln!("{error}");
+                std::process::exit(101);
+            }
+        }
+        conclusion.exit()
+    }
+
+    /// The columns of the table: pairs, then parts that are in none.
+    fn columns(&self) -> Vec<Column> {
+        let pairs = self.pairs.iter().map(|(store, cas)| Column {
+            title: format!("{} + {}", store.name, cas.name),
+            store: Some(store.name.clone()),
+            cas: Some(cas.name.clone()),
+            pair: Some(format!("{}+{}", store.name, cas.name)),
+        });
+        let stores = self.stores.iter().map(|store| store.name.clone());
+        let stores = stores.filter(|name| self.pairs.iter().all(|(store, _)| store.name != *name));
+        let cas = self.cas.iter().map(|cas| cas.name.clone());
+        let cas = cas.filter(|name| self.pairs.iter().all(|(_, cas)| cas.name != *name));
+        let stores = stores.map(|name| Column { title: name.clone(), store: Some(name), ..Column::default() });
+        let cas = cas.map(|name| Column { title: name.clone(), cas: Some(name), ..Column::default() });
+        pairs.chain(stores).chain(cas).collect()
+    }
+
     /// Where this process is one that a case has started, does what the case wants, and ends it.
     /// [`run`](Self::run) begins with it; a `main` of its own does too.
     pub fn serve_child(&self) {
@@ -135,19 +176,25 @@ impl Run {
             // One thread, so that what runs when is up to the case.
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
             runtime
-                .block_on(async { tokio::time::timeout(HANG, (case.run)(&subject, dir.path())).await })
-                .map_err(|_| format!("it hung for {HANG:?}"))
+                .block_on(async { tokio::time::timeout(hang(), (case.run)(&subject, dir.path())).await })
+                .map_err(|_| format!("it hung for {:?}", hang()))
         };
         Self { name: format!("{subject_name}::{}", case.name), work: Box::new(work) }
     }
 
-    fn into_trial(self) -> Trial {
-        Trial::test(self.name, move || (self.work)().map_err(Into::into))
+    fn into_trial(self, results: &Arc<Results>) -> Trial {
+        let (name, results) = (self.name.clone(), Arc::clone(results));
+        Trial::test(self.name, move || {
+            // Caught here to be counted, and thrown on for the harness to report.
+            let outcome = catch_unwind(AssertUnwindSafe(self.work));
+            results.record(&name, matches!(outcome, Ok(Ok(()))), take_refused().is_some());
+            outcome.unwrap_or_else(|panic| resume_unwind(panic)).map_err(Into::into)
+        })
     }
 }
 
 /// What a panic said.
-fn words(panic: &(dyn Any + Send)) -> String {
+pub(crate) fn words(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without a word").to_owned()
 }

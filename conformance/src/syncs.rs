@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use xs_core::{Batch, Durability, ErrorKind};
 
+use crate::results::refused;
 use crate::tools::{frame, id};
 use crate::{CasSubject, StoreSubject, child};
 
@@ -25,7 +26,7 @@ pub(crate) mod cas {
     async fn C1_content_is_synced_before_it_is_named(subject: &CasSubject, dir: &Path) {
         let persistent = subject.open(&dir.join("cas")).await.unwrap().capabilities().persistent;
         if !persistent || !subject.behind.is_local() || !cfg!(target_os = "linux") {
-            return;
+            return refused(if persistent { "of a disk here" } else { "persistent" });
         }
         let syncs = watch(STORE, &subject.name, dir, "cas").await;
         // The first is the opening.
@@ -136,7 +137,7 @@ pub(crate) async fn commit(subject: &StoreSubject, place: &Path) {
 
 async fn S2_a_sync_commit_is_synced_before_it_is_acknowledged(subject: &StoreSubject, dir: &Path) {
     if !is_watched(subject, dir).await {
-        return;
+        return refused("persistent");
     }
     let syncs = watch(COMMIT, &subject.name, dir, "index").await;
     // The first is the opening, which changes nothing.
@@ -177,7 +178,7 @@ pub(crate) async fn fill_disk(subject: &StoreSubject, place: &Path) {
 
 async fn survives(task: &'static str, subject: &StoreSubject, dir: &Path) {
     if !is_watched(subject, dir).await {
-        return;
+        return refused("persistent");
     }
     assert_eq!(watch(task, &subject.name, dir, "index").await.len(), 1);
     // On a disk that works again, what was acknowledged is there, and there is room for more.

@@ -13,7 +13,7 @@ use xs_core::{
 use crate::{CasSubject, StoreSubject};
 
 /// A pair under test.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Pair {
     pub(crate) store: StoreSubject,
     pub(crate) cas: CasSubject,

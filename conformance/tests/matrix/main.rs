@@ -22,7 +22,14 @@ fn main() {
         StoreSubject::new("sqlite", Arc::new(SqliteFactory::default())).make_newer(newer_sqlite),
     ];
     let mut suite = Suite::new();
+    let named = s3::named_server();
     let (s3, _server) = s3::subject(&mut suite);
+    if let Some(name) = named {
+        // On a server of its own, only what has to do with it.
+        stores.iter().for_each(|store| suite.pair(store.clone(), s3.clone()));
+        suite.cas(s3);
+        suite.run_with_results(Path::new(RESULTS), &name, &format!("## On {name}\n\n{}", versions(&name)))
+    }
     let contents = [CasSubject::memory(), CasSubject::new("fs", Arc::new(FsCasFactory)), s3];
     for store in &stores {
         suite.store(store.clone());
@@ -35,7 +42,32 @@ fn main() {
     // So little memory that what is stored is soon in tables, and journals are sealed.
     let small = FjallFactory::new(FjallSettings::default().memtable_bytes(16 * 1024));
     suite.store(StoreSubject::new("fjall-tables", Arc::new(small)).make_newer(newer_fjall));
-    suite.run()
+    let s3s = format!("s3s-fs {}", version("s3s-fs"));
+    suite.run_with_results(Path::new(RESULTS), "pairs", &format!("## Every pair\n\n{}", versions(&s3s)))
+}
+
+const RESULTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/RESULTS.md");
+
+/// What was tested.
+fn versions(s3: &str) -> String {
+    format!(
+        "fjall {}, redb {}, SQLite {}; S3 is {s3}, through object_store {}.",
+        version("fjall"),
+        version("redb"),
+        rusqlite::version(),
+        version("object_store"),
+    )
+}
+
+/// The version of a crate that this was built with.
+fn version(name: &str) -> &'static str {
+    let lock = include_str!("../../../Cargo.lock");
+    let found = lock.split("[[package]]").find_map(|package| {
+        let mut lines = package.lines().filter(|line| !line.is_empty());
+        let of = lines.next()?.strip_prefix("name = \"")?.strip_suffix('"')?;
+        (of == name).then(|| lines.next()?.strip_prefix("version = \"")?.strip_suffix('"')).flatten()
+    });
+    found.unwrap_or("unknown")
 }
 
 fn newer_fjall(place: &Path) -> u32 {

@@ -1,7 +1,7 @@
 //! Content on S3: on a server in this process, or on a real one.
 //!
 //! With `XS_TEST_S3_ENDPOINT` and `XS_TEST_S3_BUCKET`, and the keys in the usual variables, the cases
-//! run against that server. Each place of a case is a prefix of its own.
+//! of S3 run against that server, which `XS_TEST_S3_SERVER` names in the results. Each place of a case is a prefix of its own.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,6 +21,13 @@ const ENDPOINT: &str = "XS_TEST_S3_ENDPOINT";
 const BUCKET: &str = "XS_TEST_S3_BUCKET";
 /// Keeps runs against one server apart; children have that of their parent.
 const PREFIX: &str = "XS_TEST_S3_PREFIX";
+
+/// The name of the server that the environment says to use. A child finds its parent's server there,
+/// which does not count.
+pub(crate) fn named_server() -> Option<String> {
+    let named = std::env::var_os(ENDPOINT).is_some() && std::env::var_os(PREFIX).is_none();
+    named.then(|| std::env::var("XS_TEST_S3_SERVER").unwrap_or_else(|_| "another server".to_owned()))
+}
 
 /// S3 as a subject, and the server that has to live as long, where none is named.
 pub(crate) fn subject(suite: &mut Suite) -> (CasSubject, Option<(Server, tempfile::TempDir)>) {
