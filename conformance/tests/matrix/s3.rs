@@ -1,7 +1,8 @@
 //! Content on S3: on a server in this process, or on a real one.
 //!
 //! With `XS_TEST_S3_ENDPOINT` and `XS_TEST_S3_BUCKET`, and the keys in the usual variables, the cases
-//! of S3 run against that server, which `XS_TEST_S3_SERVER` names in the results. Each place of a case is a prefix of its own.
+//! of S3 run against that server. With `XS_TEST_S3_SERVER`, its name, the results are those that are
+//! published. Each place of a case is a prefix of its own.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,11 +23,9 @@ const BUCKET: &str = "XS_TEST_S3_BUCKET";
 /// Keeps runs against one server apart; children have that of their parent.
 const PREFIX: &str = "XS_TEST_S3_PREFIX";
 
-/// The name of the server that the environment says to use. A child finds its parent's server there,
-/// which does not count.
-pub(crate) fn named_server() -> Option<String> {
-    let named = std::env::var_os(ENDPOINT).is_some() && std::env::var_os(PREFIX).is_none();
-    named.then(|| std::env::var("XS_TEST_S3_SERVER").unwrap_or_else(|_| "another server".to_owned()))
+/// Whether the environment names a server. A child finds its parent's there, which does not count.
+pub(crate) fn is_named() -> bool {
+    std::env::var_os(ENDPOINT).is_some() && std::env::var_os(PREFIX).is_none()
 }
 
 /// S3 as a subject, and the server that has to live as long, where none is named.
@@ -45,15 +44,13 @@ pub(crate) fn subject(suite: &mut Suite) -> (CasSubject, Option<(Server, tempfil
         suite.child_env(name, value);
     }
     let keys = (or("AWS_ACCESS_KEY_ID", xs_test_s3::ACCESS_KEY), or("AWS_SECRET_ACCESS_KEY", xs_test_s3::SECRET_KEY));
-    let store = AmazonS3Builder::new()
+    let builder = AmazonS3Builder::new()
         .with_endpoint(&endpoint)
         .with_allow_http(true)
         .with_bucket_name(&bucket)
         .with_access_key_id(&keys.0)
-        .with_secret_access_key(&keys.1)
-        .build()
-        .unwrap();
-    let s3 = Arc::new(S3 { factory: ObjectCasFactory::s3().keys(keys.0, keys.1), store, endpoint, bucket, prefix });
+        .with_secret_access_key(&keys.1);
+    let s3 = Arc::new(S3 { factory: ObjectCasFactory::s3().keys(keys.0, keys.1), builder, endpoint, bucket, prefix });
     (CasSubject::new("s3", s3.clone()).behind(s3), server)
 }
 
@@ -61,13 +58,18 @@ pub(crate) fn subject(suite: &mut Suite) -> (CasSubject, Option<(Server, tempfil
 #[derive(Debug)]
 struct S3 {
     factory: ObjectCasFactory,
-    store: AmazonS3,
+    builder: AmazonS3Builder,
     endpoint: String,
     bucket: String,
     prefix: String,
 }
 
 impl S3 {
+    /// A client of its own for each call: the connections of one end with the runtime of a case.
+    fn store(&self) -> AmazonS3 {
+        self.builder.clone().build().unwrap()
+    }
+
     fn prefix(&self, place: &Path) -> Key {
         Key::from(format!("{}/{}", self.prefix, place.to_str().unwrap()))
     }
@@ -91,16 +93,16 @@ impl CasFactory for S3 {
 #[async_trait]
 impl Behind for S3 {
     async fn objects(&self, place: &Path) -> Vec<(String, u64)> {
-        let found = self.store.list(Some(&self.prefix(place)));
+        let found = self.store().list(Some(&self.prefix(place)));
         found.map_ok(|meta| (meta.location.to_string(), meta.size)).try_collect().await.unwrap()
     }
 
     async fn read(&self, _: &Path, name: &str) -> Bytes {
-        self.store.get(&Key::from(name)).await.unwrap().bytes().await.unwrap()
+        self.store().get(&Key::from(name)).await.unwrap().bytes().await.unwrap()
     }
 
     async fn write(&self, _: &Path, name: &str, bytes: Bytes) {
-        self.store.put(&Key::from(name), bytes.into()).await.unwrap();
+        self.store().put(&Key::from(name), bytes.into()).await.unwrap();
     }
 }
 
