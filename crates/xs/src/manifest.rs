@@ -154,7 +154,21 @@ impl Manifest {
 
     /// Notes that the making of a store begins.
     pub(crate) fn begin(&self, dir: &Path) -> Result<()> {
-        write(&dir.join(UNFINISHED), self)?;
+        let path = dir.join(UNFINISHED);
+        if let Ok(text) = fs::read_to_string(&path)
+            && toml::from_str(&text).ok().as_ref() != Some(self)
+        {
+            // Another attempt, of other parts, came no further. Nothing was stored in them.
+            for part in ["index", "cas"] {
+                match fs::remove_dir_all(dir.join(part)) {
+                    Err(error) if error.kind() != Io::NotFound => {
+                        return Err(Error::io(format_args!("clearing {}", dir.join(part).display()), error));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        write(&path, self)?;
         sync_dir(dir)
     }
 
