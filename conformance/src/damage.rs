@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use xs_core::{Create, Direction, ErrorKind, Frame, Pattern, Result, Ttl};
+use xs_core::{Create, Direction, ErrorKind, Frame, Pattern, Result, TopicPage, Ttl};
 
 use crate::StoreSubject;
 use crate::tools::{files_below, id, insert, new, pattern, scan_all};
@@ -31,6 +31,9 @@ async fn read_all(subject: &StoreSubject, place: &Path) -> Result<(Vec<Frame>, u
     for frame in &all {
         assert_eq!(store.get(frame.id).await?.as_ref(), Some(frame));
     }
+    let topics = store.topics(TopicPage { limit: 9, ..TopicPage::default() }).await?;
+    let due = store.expiring(u64::MAX, 100).await?;
+    assert_eq!((topics.len(), due.len()), (3, all.len()), "a gap in topics, or in what expires");
     store.close().await?;
     Ok((all, indexed))
 }
@@ -113,7 +116,7 @@ pub(crate) async fn every_cut_is_seen(subject: &StoreSubject, dir: &Path) {
     assert_eq!(seen > 0, !files.is_empty(), "no cut was seen at all");
 }
 
-fn copy_tree(from: &Path, to: &Path) {
+pub(crate) fn copy_tree(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

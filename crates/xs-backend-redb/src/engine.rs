@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use redb::{AccessGuard, Builder, Database, ReadOnlyTable, ReadableDatabase as _, TableDefinition};
-use xs_core::kv::{FORMAT, KvBatch, KvEngine, KvOp, KvSnapshot, Note, Noted, Space, Visit};
+use xs_core::kv::keys::FORMAT_KEY;
+use xs_core::kv::{FORMAT, KvBatch, KvEngine, KvOp, KvSnapshot, Note, Noted, Space, Visit, check_format};
 use xs_core::{Capabilities, Create, Direction, Error, ErrorKind, Result, dirs};
 
 use crate::error::{convert, damaged};
@@ -66,9 +67,7 @@ impl RedbEngine {
             (0, Some(_)) => return Err(damaged(&path)),
             (0, None) => make(&builder, dir, &path)?,
             _ => {
-                if settings.check_on_open {
-                    rehearsal::check(&path, settings.cache_bytes)?;
-                }
+                inspect(&rehearsal::open(&path, settings.cache_bytes, settings.check_on_open)?, &path)?;
                 builder.open(&path).map_err(|error| convert("opening", &path, error))?
             }
         };
@@ -83,33 +82,19 @@ impl RedbEngine {
         Ok(engine)
     }
 
-    /// Makes the tables that are missing, which they all are only in a new database.
+    /// Makes the tables of a database that has none.
     fn tables(&self) -> Result<()> {
         let doing = |error: redb::Error| convert("opening", &self.path, error);
         let read = self.database.begin_read().map_err(|error| doing(error.into()))?;
-        let there = [FRAMES, INDEX].map(|table| match read.open_table(table) {
-            Ok(_) => Ok(true),
-            Err(redb::TableError::TableDoesNotExist(_)) => Ok(false),
-            Err(error) => Err(doing(error.into())),
-        });
-        let foreign = read.list_tables().map_err(|error| doing(error.into()))?.next().is_some();
-        drop(read);
-        let [frames, index] = there;
-        match (frames?, index?) {
-            (true, true) => Ok(()),
-            (false, false) if foreign => Err(Error::new(
-                ErrorKind::InvalidInput,
-                format!("{} is a redb database of another application", self.path.display()),
-            )),
-            (false, false) => {
-                let write = self.database.begin_write().map_err(|error| doing(error.into()))?;
-                for table in [FRAMES, INDEX] {
-                    write.open_table(table).map(drop).map_err(|error| doing(error.into()))?;
-                }
-                write.commit().map_err(|error| doing(error.into()))
-            }
-            _ => Err(damaged(&self.path)),
+        if read.list_tables().map_err(|error| doing(error.into()))?.next().is_some() {
+            return Ok(());
         }
+        drop(read);
+        let write = self.database.begin_write().map_err(|error| doing(error.into()))?;
+        for table in [FRAMES, INDEX] {
+            write.open_table(table).map(drop).map_err(|error| doing(error.into()))?;
+        }
+        write.commit().map_err(|error| doing(error.into()))
     }
 
     fn write(&self, batch: &KvBatch) -> std::result::Result<(), redb::Error> {
@@ -128,6 +113,29 @@ impl RedbEngine {
             }
         }
         Ok(write.commit()?)
+    }
+}
+
+/// Refuses a database that is not an index, or is one of a newer format.
+fn inspect(database: &Database, path: &Path) -> Result<()> {
+    let doing = |error: redb::Error| convert("opening", path, error);
+    let read = database.begin_read().map_err(|error| doing(error.into()))?;
+    let open = |table| match read.open_table(table) {
+        Ok(table) => Ok(Some(table)),
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(doing(error.into())),
+    };
+    match (open(FRAMES)?, open(INDEX)?) {
+        (Some(_), Some(index)) => match index.get(FORMAT_KEY).map_err(|error| doing(error.into()))? {
+            Some(format) => check_format("redb", format.value()),
+            None => Ok(()),
+        },
+        (None, None) if read.list_tables().map_err(|error| doing(error.into()))?.next().is_some() => Err(Error::new(
+            ErrorKind::InvalidInput,
+            format!("{} is a redb database of another application", path.display()),
+        )),
+        (None, None) => Ok(()),
+        _ => Err(damaged(path)),
     }
 }
 

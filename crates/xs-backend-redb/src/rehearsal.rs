@@ -10,7 +10,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use redb::{Builder, StorageBackend};
+use redb::{Builder, Database, StorageBackend};
 use xs_core::Result;
 
 use crate::error::convert;
@@ -18,16 +18,16 @@ use crate::error::convert;
 /// Bytes of a block that is kept in memory once it was written to.
 const BLOCK_BYTES: u64 = 4096;
 
-/// Opens the database at `path`, checks every page of it, and lets go of it, unchanged. Its cost is
-/// that of reading the file.
-pub(crate) fn check(path: &Path, cache_bytes: usize) -> Result<()> {
+/// Opens the database at `path` as far as memory goes: its file is not changed, whatever is done to
+/// the database. With `check`, for the time that reading the file takes, every page is checked.
+pub(crate) fn open(path: &Path, cache_bytes: usize, check: bool) -> Result<Database> {
     let doing = |error| convert("checking", path, redb::Error::Io(error));
     let file = File::open(path).map_err(doing)?;
     let length = file.metadata().map_err(doing)?.len();
     let backend = Rehearsal { file, state: Mutex::new(State { length, stored: length, blocks: BTreeMap::new() }) };
     let mut builder = Builder::new();
-    builder.set_cache_size(cache_bytes).set_check_integrity_on_open(true);
-    builder.create_with_backend(backend).map(drop).map_err(|error| convert("checking", path, error))
+    builder.set_cache_size(cache_bytes).set_check_integrity_on_open(check);
+    builder.create_with_backend(backend).map_err(|error| convert("checking", path, error))
 }
 
 /// A file that is read, and blocks in memory that lie over it.

@@ -103,11 +103,13 @@ impl ObjectSettings {
             return Err(invalid(format!("{} has no setting {name:?}; it has: {}", location.scheme, known.join(", "))));
         }
         let of = &location.settings;
-        let mut settings = Self::default();
-        settings.endpoint = endpoint(of)?;
-        settings.region = of.get("region").cloned();
-        settings.account = of.get("account").cloned();
-        settings.ca_file = of.get("ca_file").cloned();
+        let mut settings = Self {
+            endpoint: endpoint(of)?,
+            region: of.get("region").cloned(),
+            account: of.get("account").cloned(),
+            ca_file: of.get("ca_file").cloned(),
+            ..Self::default()
+        };
         if let Some(path_style) = number(of, "path_style", |_: &bool| true, "true or false")? {
             settings.path_style = path_style;
         }

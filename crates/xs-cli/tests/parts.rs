@@ -40,7 +40,7 @@ fn a_copy_that_was_killed_goes_on() {
     let server = Server::start(&from);
     for n in 0..300 {
         let content = format!("content {n} {}", "x".repeat(20_000));
-        let (status, _, _) = server.post(&format!("/append/a.b?ttl=last:1000"), "", &content);
+        let (status, _, _) = server.post("/append/a.b?ttl=last:1000", "", &content);
         assert_eq!(status, 200);
     }
     assert!(fails(&["copy", server.addr(), to.to_str().unwrap()], b"").contains("held by"));
@@ -132,8 +132,8 @@ fn what_is_wrong_with_a_part_is_one_line_that_says_what_to_do() {
     assert_eq!((&version["index"], &version["cas"]), (&Value::from("sqlite"), &Value::from("fs")));
     assert!(server.terminate().success());
     assert!(fails(&["serve", addr, "--index", "redb"], b"").contains("has the index sqlite, not redb"));
-    for path in below(&path) {
-        let found = path.is_file().then(|| fs::read(&path).unwrap()).unwrap_or_default();
+    for path in below(&path).into_iter().filter(|path| path.is_file()) {
+        let found = fs::read(&path).unwrap();
         assert!(!found.windows(7).any(|window| window == b"hunter2"), "{}", path.display());
     }
 }

@@ -15,7 +15,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 
 pub use durable::{Note, Noted};
-pub use store::KvStore;
+pub use store::{KvStore, check_format};
 
 use crate::store::no_compaction;
 use crate::{Capabilities, Direction, Durability, Result};

@@ -121,7 +121,9 @@ fn create<E: KvEngine>(engine: &E) -> Result<()> {
     })
 }
 
-fn check_format(engine: &str, bytes: &[u8]) -> Result<()> {
+/// What a format record says: `Unsupported`, with both versions, when it is of a newer format than
+/// [`FORMAT`]. For an engine that changes files when it opens them, and so looks before.
+pub fn check_format(engine: &str, bytes: &[u8]) -> Result<()> {
     let format = bytes.try_into().map(u32::from_be_bytes);
     match format.map_err(|_| Error::corrupt("the format record of the index is damaged"))? {
         0 => Err(Error::corrupt("the format record of the index is damaged: there is no format 0")),

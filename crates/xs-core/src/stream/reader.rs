@@ -15,7 +15,7 @@ use super::EventStream;
 use super::follow::{Cursor, Item};
 use super::limits::{PAGE_BYTES, PAGE_FRAMES};
 use super::open::Shared;
-use crate::{Direction, Filter, Frame, FrameId, IdRange, Pattern, Result, Scan, Store};
+use crate::{Direction, Error, ErrorKind, Filter, Frame, FrameId, IdRange, Pattern, Result, Scan, ScanPage, Store};
 
 /// Whether a read goes on with what is appended later.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -273,7 +273,7 @@ impl History {
                     limit: self.page_frames.div_ceil(share),
                     bytes_max: PAGE_BYTES / share,
                 };
-                let page = self.store.scan(scan).await?;
+                let page = page(&*self.store, scan).await?;
                 source.complete = page.complete;
                 if let Some(last) = page.frames.last() {
                     source.range = source.range.beyond(last.id, self.direction);
@@ -288,6 +288,19 @@ impl History {
             many => merge(many, self.direction),
         };
         Ok(Some(page))
+    }
+}
+
+/// A page of a store, which may be anybody's: one that is empty and says that there is more would
+/// have its reader ask for ever.
+pub(super) async fn page(store: &dyn Store, scan: Scan) -> Result<ScanPage> {
+    let page = store.scan(scan).await?;
+    match page.frames.is_empty() && !page.complete {
+        false => Ok(page),
+        true => {
+            let name = store.name();
+            Err(Error::new(ErrorKind::Internal, format!("the {name} index gave an empty page that is not the last")))
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::limits::{HOUSEKEEPING_RETRY_MS, KEPT_IDS_MAX, PAGE_BYTES, PAGE_FRAMES, REMOVE_FRAMES};
+use super::reader;
 use super::writer::Request;
 use crate::{Clock, Direction, Frame, FrameId, IdRange, Pattern, Result, Scan, Store, Topic};
 
@@ -100,14 +101,13 @@ pub(super) async fn newest(store: &dyn Store, topic: &Topic, n: u64, now_ms: u64
     let mut range = IdRange::ALL;
     loop {
         let limit = PAGE_FRAMES.min((n - ids.len()).saturating_add(1));
-        let page = store
-            .scan(Scan {
-                range,
-                direction: Direction::Descending,
-                bytes_max: PAGE_BYTES,
-                ..Scan::new(Pattern::Exact(topic.clone()), limit)
-            })
-            .await?;
+        let scan = Scan {
+            range,
+            direction: Direction::Descending,
+            bytes_max: PAGE_BYTES,
+            ..Scan::new(Pattern::Exact(topic.clone()), limit)
+        };
+        let page = reader::page(store, scan).await?;
         for frame in &page.frames {
             if ids.len() == n {
                 return Ok(Newest { ids, older: true });

@@ -312,11 +312,17 @@ impl Sequencer {
     }
 
     async fn cut(&mut self, topic: &Topic, oldest: FrameId, durability: Durability) -> Result<()> {
+        let mut removed = Vec::new();
         loop {
             let remove = retention::older(&*self.shared.store, topic, oldest).await?;
             if remove.is_empty() {
                 return Ok(());
             }
+            if remove == removed {
+                let message = format!("frames of topic {topic} were removed, and are there all the same");
+                return Err(Error::new(ErrorKind::Internal, message));
+            }
+            removed.clone_from(&remove);
             self.commit(Batch { insert: Vec::new(), remove, durability }).await?;
         }
     }
