@@ -83,11 +83,10 @@ pub(crate) fn refusal(status: u16, code: &str, message: &str) -> Response<Body> 
 }
 
 /// The answer to a request that is not done.
-pub(crate) async fn instead(fault: &Option<Fault>) -> Option<Response<Body>> {
+pub(crate) async fn instead(fault: &Option<Fault>) -> Response<Body> {
     match fault {
-        Some(Fault::Status(status, code)) => Some(refusal(*status, code, "a fault was planned")),
-        Some(Fault::Silence) => std::future::pending().await,
-        _ => None,
+        Some(Fault::Status(status, code)) => refusal(*status, code, "a fault was planned"),
+        _ => std::future::pending().await,
     }
 }
 

@@ -151,8 +151,11 @@ async fn serve(listener: TcpListener, service: S3Service, faults: Arc<Faults>, t
 
 async fn answer(request: Request<Incoming>, service: S3Service, faults: &Faults, locks: &Locks) -> Response<Body> {
     let fault = faults.next(request.method(), request.uri());
-    if let Some(answer) = fault::instead(&fault).await {
-        return answer;
+    if matches!(fault, Some(Fault::Status(..) | Fault::Silence)) {
+        // Taken whole first: to a client that is still sending, an early answer can look like a broken
+        // connection.
+        let _ = request.into_body().collect().await;
+        return fault::instead(&fault).await;
     }
     let writes = matches!(*request.method(), Method::PUT | Method::POST | Method::DELETE);
     let lock = Arc::clone(locks.lock().unwrap().entry(request.uri().path().to_owned()).or_default());

@@ -66,7 +66,15 @@ pub(crate) fn writer(place: &Place, settings: SqliteSettings) -> rusqlite::Resul
 /// Makes ready for commits a database that was found sound.
 pub(crate) fn begin_writing(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
-    connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))?;
+    let mode = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))?;
+    if mode != "wal" {
+        // As on a filesystem without shared memory. Without the log, nothing that is said here holds.
+        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
+        return Err(rusqlite::Error::SqliteFailure(code, Some(format!("its journal mode is {mode}, not wal"))));
+    }
+    // Where a plain sync stops at the drive's cache; elsewhere it means nothing.
+    connection.pragma_update(None, "fullfsync", true)?;
+    connection.pragma_update(None, "checkpoint_fullfsync", true)?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     connection.pragma_update(None, "journal_size_limit", LOG_BYTES_MAX)?;
     set_durability(connection, Durability::Sync)

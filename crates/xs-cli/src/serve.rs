@@ -85,7 +85,8 @@ fn line(frame: &Frame) -> String {
 /// Logs go to standard error, so that standard output holds nothing but results.
 fn log() {
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_env("XS_LOG").unwrap_or_else(|_| EnvFilter::new("info,fjall=warn,lsm_tree=warn"));
+    let filter = EnvFilter::try_from_env("XS_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("info,fjall=warn,lsm_tree=warn,object_store=warn"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let set = match output::is_terminal() {
         true => builder.with_target(false).try_init(),

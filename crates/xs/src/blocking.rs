@@ -158,6 +158,11 @@ impl EventStream {
         self.wait(|stream| async move { Ok(stream.content(hash, ByteRange::FULL).await?.bytes().await?.into()) })
     }
 
+    /// As [`EventStream::compact`](xs_core::EventStream::compact).
+    pub fn compact(&self) -> Result<()> {
+        self.wait(|stream| async move { stream.compact().await })
+    }
+
     /// As [`EventStream::close`](xs_core::EventStream::close).
     pub fn close(&self) -> Result<()> {
         self.wait(|stream| stream.close())
