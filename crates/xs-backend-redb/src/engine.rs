@@ -175,10 +175,11 @@ impl KvEngine for RedbEngine {
         if self.failed.load(Ordering::Acquire) {
             return Err(convert("writing to", &self.path, redb::Error::PreviousIo));
         }
-        if let Err(error) = self.write(&batch) {
-            self.failed.store(true, Ordering::Release);
-            return Err(convert("writing to", &self.path, error));
-        }
+        // Whatever ends it, but success.
+        self.failed.store(true, Ordering::Release);
+        let written = catch_unwind(AssertUnwindSafe(|| self.write(&batch)));
+        written.map_err(|_| damaged(&self.path))?.map_err(|error| convert("writing to", &self.path, error))?;
+        self.failed.store(false, Ordering::Release);
         *applied = batch.sequence;
         self.note.write(batch.sequence);
         Ok(())

@@ -5,7 +5,7 @@
 //! refused before anything is changed, and a lookup never meets a page that was not found sound.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -23,6 +23,12 @@ const BLOCK_BYTES: u64 = 4096;
 pub(crate) fn open(path: &Path, cache_bytes: usize, check: bool) -> Result<Database> {
     let doing = |error| convert("checking", path, redb::Error::Io(error));
     let file = File::open(path).map_err(doing)?;
+    // As redb locks it. Held until the rehearsal is over.
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(convert("opening", path, redb::Error::DatabaseAlreadyOpen)),
+        Err(TryLockError::Error(error)) => return Err(doing(error)),
+    }
     let length = file.metadata().map_err(doing)?.len();
     let backend = Rehearsal { file, state: Mutex::new(State { length, stored: length, blocks: BTreeMap::new() }) };
     let mut builder = Builder::new();
@@ -135,7 +141,7 @@ impl StorageBackend for Rehearsal {
         Ok(())
     }
 
-    // Nothing else has the file: the caller holds the lock of the index.
+    // The file is locked already.
     fn try_lock_range(&self, _: std::ops::Bound<u64>, _: std::ops::Bound<u64>) -> Result<bool, redb::BackendError> {
         Ok(true)
     }

@@ -59,6 +59,18 @@ async fn a_database_of_another_application_is_refused() {
 }
 
 #[tokio::test]
+async fn a_database_that_another_program_has_open_is_locked() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), Create::IfMissing).await.unwrap();
+    store.commit(batch(Some(1), None)).await.unwrap();
+    store.close().await.unwrap();
+    let other = redb::Database::open(dir.path().join("index.redb")).unwrap();
+    assert_eq!(open(dir.path(), Create::Never).await.unwrap_err().kind(), ErrorKind::Locked);
+    drop(other);
+    assert!(open(dir.path(), Create::Never).await.unwrap().get(id(1)).await.unwrap().is_some());
+}
+
+#[tokio::test]
 async fn damage_is_refused_before_anything_is_changed() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path(), Create::IfMissing).await.unwrap();

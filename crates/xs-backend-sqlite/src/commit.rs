@@ -19,11 +19,13 @@ pub(crate) struct Writer {
     durability: Durability,
     /// A commit failed: what is stored is uncertain until it is opened again.
     failed: bool,
+    /// Something was committed since the last sync.
+    unsynced: bool,
 }
 
 impl Writer {
     pub(crate) fn new(connection: Connection, note: Note, tail: Tail) -> Self {
-        Self { connection, note, tail, durability: Durability::Sync, failed: false }
+        Self { connection, note, tail, durability: Durability::Sync, failed: false, unsynced: false }
     }
 
     /// Stores and removes, whole or not at all.
@@ -45,8 +47,7 @@ impl Writer {
             for frame in &batch.insert {
                 insert(connection, frame)?;
             }
-            let update = "UPDATE stream SET sequence = ?1, last_id = ?2, checksum = ?3 WHERE only_row = 1";
-            connection.prepare_cached(update)?.execute(row::of_tail(next)).map(drop)
+            update_tail(connection, next)
         })?;
         self.tail = next;
         if batch.durability == Durability::Sync {
@@ -55,15 +56,16 @@ impl Writer {
         Ok(())
     }
 
-    /// Makes durable what was committed as `Buffered`: a commit of the same row, with a sync.
+    /// Makes durable what was committed as `Buffered`, by one more commit, with a sync. It has to
+    /// change something: SQLite writes, and syncs, nothing for a row that stays as it is.
     pub(crate) fn sync(&mut self, place: &Place) -> Result<()> {
-        if self.failed || self.tail.sequence == 0 {
+        if self.failed || !self.unsynced {
             return Ok(());
         }
-        self.write(place, Durability::Sync, |connection| {
-            connection.prepare_cached("UPDATE stream SET sequence = sequence")?.execute(()).map(drop)
-        })?;
-        self.note.write(self.tail.sequence);
+        let next = Tail { sequence: self.tail.sequence + 1, ..self.tail };
+        self.write(place, Durability::Sync, |connection| update_tail(connection, next))?;
+        self.tail = next;
+        self.note.write(next.sequence);
         Ok(())
     }
 
@@ -94,15 +96,22 @@ impl Writer {
         durability: Durability,
         changes: impl FnOnce(&Connection) -> rusqlite::Result<()>,
     ) -> Result<()> {
-        let written = (|| {
+        let begun = (|| {
             if self.durability != durability {
                 set_durability(&self.connection, durability)?;
                 self.durability = durability;
             }
-            self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute(())?;
+            self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute(())
+        })();
+        // Another program is at it. Nothing was changed, and a later commit may get through.
+        if let Err(error) = begun {
+            return Err(place.writing(error));
+        }
+        let written = (|| {
             changes(&self.connection)?;
             self.connection.prepare_cached("COMMIT")?.execute(())
         })();
+        self.unsynced = durability != Durability::Sync;
         written.map(drop).map_err(|error| {
             self.failed = true;
             if let (false, Err(error)) = (self.connection.is_autocommit(), self.connection.execute("ROLLBACK", ())) {
@@ -112,6 +121,11 @@ impl Writer {
             Error::new(ErrorKind::Unavailable, error.to_string()).with_source(error)
         })
     }
+}
+
+fn update_tail(connection: &Connection, tail: Tail) -> rusqlite::Result<()> {
+    let update = "UPDATE stream SET sequence = ?1, last_id = ?2, checksum = ?3 WHERE only_row = 1";
+    connection.prepare_cached(update)?.execute(row::of_tail(tail)).map(drop)
 }
 
 fn insert(connection: &Connection, frame: &Frame) -> rusqlite::Result<()> {

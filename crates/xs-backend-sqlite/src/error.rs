@@ -17,7 +17,7 @@ pub(crate) fn convert(doing: &str, opening: bool, place: &Place, error: rusqlite
                     (ErrorKind::Corrupt, format!("its bytes are damaged ({text})"))
                 }
                 (ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked, _) => {
-                    (ErrorKind::Unavailable, "another process is writing to it".to_owned())
+                    (ErrorKind::Locked, "another program is writing to it".to_owned())
                 }
                 (ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied, _) => {
                     (refused, format!("it cannot be written ({text})"))

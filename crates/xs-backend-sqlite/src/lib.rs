@@ -23,8 +23,9 @@
 //!
 //! # Querying a store that a server has open
 //!
-//! Readers do not disturb the server, nor it them: `sqlite3 -readonly store/index/store.db`. The
-//! tables are in [`schema`]. Only read them: every row carries a checksum of its frame, so a row
+//! Readers do not disturb the server, nor it them: `sqlite3 -readonly store/index/store.db`. Only a
+//! reader that stays within one transaction for long makes the log grow until it ends. The tables
+//! are in [`schema`]. Only read them: every row carries a checksum of its frame, so a row
 //! that was changed by hand is `Corrupt`.
 //!
 //! How many frames each topic holds, and when the last of each came:

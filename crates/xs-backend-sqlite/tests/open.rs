@@ -92,8 +92,34 @@ async fn another_program_that_writes_is_an_error_and_not_a_wait_for_ever() {
     let other = Connection::open(dir.path().join("store.db")).unwrap();
     other.execute("BEGIN IMMEDIATE", ()).unwrap();
     let error = insert(&*store, 2, new("a")).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unavailable);
-    assert!(error.to_string().contains("another process is writing"), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Locked);
+    assert!(error.to_string().contains("another program is writing"), "{error}");
+    assert!(store.get(FrameId::from_u128(1 << 32)).await.unwrap().is_some());
+    // Nothing was changed, so that later commits get through.
+    other.execute("ROLLBACK", ()).unwrap();
+    insert(&*store, 2, new("a")).await.unwrap();
+}
+
+/// What was committed without a sync is synced by the close, also while somebody else has the
+/// database open, so that SQLite leaves the log where it is.
+#[tokio::test]
+async fn a_close_makes_buffered_commits_durable_while_others_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), Create::IfMissing).await.unwrap();
+    let reader = Connection::open_with_flags(dir.path().join("store.db"), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    assert_eq!(reader.query_row("SELECT count(*) FROM frames", (), |row| row.get::<_, u32>(0)).unwrap(), 0);
+    let frame = Arc::new(new("a").with_id(FrameId::from_u128(1 << 32)));
+    let batch = Batch { insert: vec![frame], remove: Vec::new(), durability: Durability::Buffered };
+    store.commit(batch).await.unwrap();
+    let log = || fs::metadata(dir.path().join("store.db-wal")).unwrap().len();
+    let before = log();
+    store.close().await.unwrap();
+    assert!(log() > before, "the close wrote, and so synced, nothing");
+    let noted = xs_core::kv::Noted::read(dir.path()).unwrap();
+    let stored: u64 = reader.query_row("SELECT sequence FROM stream", (), |row| row.get::<_, i64>(0)).unwrap() as u64;
+    assert_eq!(noted.sequence, stored);
+    drop(reader);
+    let store = open(dir.path(), Create::Never).await.unwrap();
     assert!(store.get(FrameId::from_u128(1 << 32)).await.unwrap().is_some());
 }
 

@@ -4,14 +4,14 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredential};
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
-use object_store::{BackoffConfig, Certificate, ClientOptions, ObjectStore, RetryConfig};
+use object_store::{BackoffConfig, Certificate, ClientOptions, ObjectStore, RetryConfig, StaticCredentialProvider};
 use xs_core::{Create, Error, ErrorKind, Location, Result, dirs};
 
 use crate::error::convert;
@@ -57,13 +57,13 @@ pub(crate) fn split(location: &Location) -> Result<(String, Path)> {
     let (bucket, prefix) = remote.split_once('/').unwrap_or((remote, ""));
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.$".contains(c);
     if (bucket.is_empty() && scheme != "memory") || !bucket.chars().all(allowed) {
-        return Err(invalid(format!("{scheme}://{remote} names no bucket: say {scheme}://bucket/prefix")));
+        return Err(invalid(format!("the URL of {scheme} names no bucket: say {scheme}://bucket/prefix")));
     }
     if prefix.starts_with('/') {
-        return Err(invalid(format!("{scheme}://{remote} has an empty name in its prefix")));
+        return Err(invalid(format!("the URL of {scheme} has an empty name in its prefix")));
     }
     let parsed = Path::parse(prefix.trim_end_matches('/'));
-    let prefix = parsed.map_err(|error| invalid(format!("{scheme}://{remote} has a bad prefix: {error}")))?;
+    let prefix = parsed.map_err(|error| invalid(format!("the URL of {scheme} has a bad prefix: {error}")))?;
     Ok((bucket.to_owned(), prefix))
 }
 
@@ -151,7 +151,9 @@ fn s3(bucket: &str, settings: &ObjectSettings, given: Option<&Keys>) -> Result<A
         builder = builder.with_region(region);
     }
     if let Some(Keys { id, secret }) = given {
-        builder = builder.with_access_key_id(id).with_secret_access_key(secret);
+        // In place of all that the environment says, a session's token included.
+        let given = AwsCredential { key_id: id.clone(), secret_key: secret.clone(), token: None };
+        builder = builder.with_credentials(Arc::new(StaticCredentialProvider::new(given)));
     }
     let value = |key| builder.get_config_value(&key);
     let endpoint = value(AmazonS3ConfigKey::S3Endpoint).or_else(|| value(AmazonS3ConfigKey::Endpoint));
@@ -169,6 +171,7 @@ fn s3(bucket: &str, settings: &ObjectSettings, given: Option<&Keys>) -> Result<A
         Credentials::None => builder = builder.with_skip_signature(true),
         Credentials::Instance => {}
         // Asking a metadata service that is not there would take seconds, and say nothing of the cause.
+        _ if given.is_some() => {}
         Credentials::Env if keys.iter().all(Option::is_none) && others.iter().all(Option::is_none) => {
             return Err(invalid(format!(
                 "s3://{bucket}: no credentials are in the environment: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY \
@@ -235,6 +238,7 @@ mod tests {
             ("s3", "bucket//x"),
             ("s3", "buc ket"),
             ("s3", "key:hunter2@bucket"),
+            ("s3", "key:hunter2/bucket"),
             ("file", "relative/folder"),
         ] {
             let error = split(&Location::new(scheme, "place").remote(remote)).unwrap_err();

@@ -1,13 +1,15 @@
 //! [`Cas`] over object storage.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 use object_store::{ObjectMeta, path::Path};
 use serde::{Deserialize, Serialize};
+use tokio::task::AbortHandle;
 use xs_core::{
     ByteRange, Capabilities, Cas, CasWriter, ContentHash, ContentInfo, ContentPage, ContentReader, Create, Error,
     ErrorKind, Result,
@@ -36,6 +38,19 @@ pub struct ObjectCas {
     /// Where temporary files are made.
     dir: PathBuf,
     closed: AtomicBool,
+    /// When abandoned uploads were last looked for, and who may be at it still.
+    sweeping: Mutex<Option<(Instant, AbortHandle)>>,
+}
+
+/// How often abandoned uploads are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(60 * 60);
+
+impl Drop for ObjectCas {
+    fn drop(&mut self) {
+        if let Some((_, task)) = self.sweeping.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            task.abort();
+        }
+    }
 }
 
 impl ObjectCas {
@@ -56,8 +71,22 @@ impl ObjectCas {
             }
             Err(failure) => return Err(remote.not_opened(&failure)),
         }
-        upload::sweep(&remote).await;
-        Ok(Self { scheme, remote, dir, closed: AtomicBool::new(false) })
+        let cas = Self { scheme, remote, dir, closed: AtomicBool::new(false), sweeping: Mutex::new(None) };
+        cas.sweep_sometimes();
+        Ok(cas)
+    }
+
+    /// Looks for abandoned uploads in the background, when it is opened and then every hour or so that
+    /// it is written to.
+    fn sweep_sometimes(&self) {
+        let mut sweeping = self.sweeping.lock().unwrap_or_else(PoisonError::into_inner);
+        if sweeping.as_ref().is_none_or(|(since, _)| since.elapsed() > SWEEP_EVERY)
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            let remote = Arc::clone(&self.remote);
+            let task = runtime.spawn(async move { upload::sweep(&remote).await });
+            *sweeping = Some((Instant::now(), task.abort_handle()));
+        }
     }
 
     fn remote(&self) -> Result<&Arc<Remote>> {
@@ -114,7 +143,9 @@ impl Cas for ObjectCas {
     }
 
     async fn writer(&self) -> Result<Box<dyn CasWriter>> {
-        Ok(Box::new(ObjectWriter::new(Arc::clone(self.remote()?), self.dir.clone())))
+        let remote = Arc::clone(self.remote()?);
+        self.sweep_sometimes();
+        Ok(Box::new(ObjectWriter::new(remote, self.dir.clone())))
     }
 
     async fn reader(&self, hash: ContentHash, range: ByteRange) -> Result<ContentReader> {

@@ -69,8 +69,24 @@ pub(crate) fn is_unsupported(error: &Remote) -> bool {
 }
 
 /// Whether what was asked for is refused because of its range, as for content that is empty.
+/// Storage on this machine gives no status.
 pub(crate) fn is_bad_range(error: &Remote) -> bool {
-    !matches!(error, Remote::NotFound { .. }) && Refusal::of(error).status.is_none_or(|status| status == 416)
+    match (error, Refusal::of(error)) {
+        (Remote::NotFound { .. }, _) => false,
+        (_, Refusal { status, .. }) => status == Some(416) || (status.is_none() && !says_transport(error)),
+    }
+}
+
+/// Whether it is about the way to a server.
+fn says_transport(error: &Remote) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error.is::<object_store::client::HttpError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// The error of `doing` something to the store at `place`. While it is being opened the place or

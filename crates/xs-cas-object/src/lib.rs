@@ -17,8 +17,8 @@
 //! refuses above 5 GiB, and leaves whole objects behind where a process is killed.
 //!
 //! An upload that was not completed costs money and is not listed. So its id is noted in an object
-//! of its own while it is under way; whoever opens the store, and finds a note older than
-//! `abandoned_ms`, aborts it. Between the answer to its creation and the note a kill still leaves
+//! of its own while it is under way, written again from time to time; whoever opens the store, or has
+//! it open and writes to it, looks every hour, and aborts what has a note older than `abandoned_ms`. Between the answer to its creation and the note a kill still leaves
 //! one behind: have a rule of the bucket's life cycle abort incomplete uploads as well.
 //!
 //! **Twice.** Equal keys hold equal bytes, so two writers of the same content do no harm, also where
@@ -68,7 +68,7 @@
 //! | `timeout_ms` | s3, az, gs | 10000 | the longest that a call goes on without success, retries included; more for many bytes |
 //! | `connect_timeout_ms` | s3, az, gs | 3000 | |
 //! | `retries` | s3, az, gs | 5 | after server errors and broken connections, with back-off from 100 ms to 2 s |
-//! | `part_bytes` | all | 5242880 | of an upload; at least 5 MiB for most servers; what a writer holds is thrice that |
+//! | `part_bytes` | all | 5242880 | of an upload; at least 5 MiB for most servers; what a writer of large content holds is this times `parallel`: 15 MiB |
 //! | `parallel` | all | 3 | parts, or ranges of 1 MiB, that one stream sends or reads at once |
 //! | `spool_bytes_max` | all | 68719476736 | the largest content |
 //! | `abandoned_ms` | all | 86400000 | after which an upload is taken for abandoned |

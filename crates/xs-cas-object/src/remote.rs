@@ -63,13 +63,31 @@ impl Remote {
         &self.place
     }
 
-    /// Waits for a call that transfers so many bytes.
+    /// Waits for a call that transfers so many bytes: as long as the time-out says, and longer for
+    /// many bytes, but only where the server is found to answer at all.
     pub(crate) async fn call<T>(
         &self,
         bytes: u64,
         call: impl Future<Output = object_store::Result<T>>,
     ) -> std::result::Result<T, Failure> {
-        let limit = self.settings.timeout + allowance(bytes);
+        let timeout = self.settings.timeout;
+        let mut call = std::pin::pin!(call);
+        if allowance(bytes) > Duration::ZERO {
+            if let Ok(done) = tokio::time::timeout(timeout / 2, &mut call).await {
+                return done.map_err(Failure::Refused);
+            }
+            let marker = self.layout.marker();
+            let alive = tokio::time::timeout(timeout / 2, self.backend.store.head(&marker));
+            // The transfer goes on meanwhile.
+            let alive = tokio::select! {
+                done = &mut call => return done.map_err(Failure::Refused),
+                alive = alive => alive.is_ok(),
+            };
+            if !alive {
+                return Err(Failure::TimedOut(timeout));
+            }
+        }
+        let limit = timeout + allowance(bytes);
         match tokio::time::timeout(limit, call).await {
             Ok(result) => result.map_err(Failure::Refused),
             Err(_) => Err(Failure::TimedOut(limit)),

@@ -117,7 +117,12 @@ impl ObjectSettings {
             None | Some("env") => Credentials::Env,
             Some("instance") => Credentials::Instance,
             Some("none") => Credentials::None,
-            Some(other) => return Err(invalid(format!("credentials={other:?}: it is env, instance or none"))),
+            // Not repeated: it may be one.
+            Some(_) => {
+                return Err(invalid(
+                    "credentials is env, instance or none; what they are is in the environment".to_owned(),
+                ));
+            }
         };
         let ms = |name| {
             Ok::<_, Error>(number(of, name, |ms: &u64| *ms > 0, "milliseconds, at least 1")?.map(Duration::from_millis))
@@ -144,12 +149,15 @@ fn endpoint(of: &BTreeMap<String, String>) -> Result<Option<String>> {
 
 /// `InvalidInput` where it is no address of a server, or holds credentials, which are not repeated.
 pub(crate) fn check_endpoint(endpoint: &str) -> Result<()> {
-    if endpoint.contains('@') {
-        return Err(invalid("the endpoint holds credentials: put them into the environment".to_owned()));
-    }
-    match endpoint.strip_prefix("https://").or_else(|| endpoint.strip_prefix("http://")) {
-        Some(host) if !host.is_empty() && !host.contains(char::is_whitespace) => Ok(()),
-        _ => Err(invalid(format!("endpoint={endpoint:?}: it is https://host:port, or http://host:port"))),
+    let host = endpoint.strip_prefix("https://").or_else(|| endpoint.strip_prefix("http://"));
+    let plain = |host: &str| !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || "@?#&=".contains(c));
+    match host {
+        Some(host) if plain(host) => Ok(()),
+        _ => Err(invalid(
+            "the endpoint is https://host:port, or http://host:port, and nothing else; credentials and signatures are \
+             in the environment"
+                .to_owned(),
+        )),
     }
 }
 
@@ -208,6 +216,9 @@ mod tests {
             ("session_token", "hunter2"),
             ("sas_key", "hunter2"),
             ("endpoint", "http://me:hunter2@localhost:9000"),
+            ("endpoint", "https://account.example/?sv=1&sig=hunter2"),
+            ("endpoint", "hunter2"),
+            ("credentials", "hunter2"),
         ] {
             let error = of("s3", &[(name, value)]).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidInput);

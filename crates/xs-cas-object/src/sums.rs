@@ -97,7 +97,7 @@ impl Sums {
         let (its_size, rest) = rest.split_first_chunk::<8>()?;
         let (chunk, sums) = rest.split_first_chunk::<8>()?;
         let (its_size, chunk) = (u64::from_be_bytes(*its_size), u64::from_be_bytes(*chunk));
-        let same = magic == MAGIC && of == hash.as_bytes() && its_size == size && chunk > 0;
+        let same = magic == MAGIC && of == hash.as_bytes() && its_size == size && chunk == chunk_bytes(size);
         let whole = sums.len() as u64 == size.div_ceil(chunk.max(1)) * 16;
         (same && whole).then(|| Self { size, chunk, sums: bytes.slice_ref(sums) })
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::TryStreamExt as _;
@@ -69,6 +69,22 @@ impl Drop for Part {
     }
 }
 
+/// Stores the checksums of content that is there without them, from `file`.
+pub(crate) async fn sums_of(remote: &Arc<Remote>, hash: ContentHash, size: u64, file: File) -> Result<()> {
+    let key = remote.layout.sums(hash);
+    match remote.head(&key).await {
+        Err(failure) if failure.is_missing() => {}
+        Err(failure) => return Err(remote.failed("storing content in", &failure)),
+        Ok(_) => return Ok(()),
+    }
+    let mut parts = Parts::new(remote, size, file);
+    while parts.left > 0 {
+        (_, _, parts) = parts.next().await?;
+    }
+    let stored = remote.put(&key, parts.summing.finish(hash, size)).await;
+    stored.map_err(|failure| remote.failed("storing content in", &failure))
+}
+
 /// The parts of a file, in order, and its checksums at the end.
 struct Parts {
     file: File,
@@ -128,6 +144,7 @@ async fn noted(
         armed: true,
     };
     upload.write_note().await.map_err(failed)?;
+    let mut noted_at = Instant::now();
     let mut parts = Parts::new(remote, size, file);
     let mut ids = BTreeMap::new();
     // Tasks, since each part is hashed once more to be signed; they end with this set.
@@ -144,6 +161,11 @@ async fn noted(
                 part.map(|part| (number, part))
             });
         }
+        if noted_at.elapsed() > remote.settings.abandoned / 4 {
+            // Written again, so that nobody takes a long upload for one that was abandoned.
+            upload.write_note().await.map_err(failed)?;
+            noted_at = Instant::now();
+        }
         match under_way.join_next().await {
             Some(Ok(part)) => ids.extend([part.map_err(failed)?]),
             Some(Err(error)) => return Err(Error::new(ErrorKind::Internal, "sending a part failed").with_source(error)),
@@ -153,8 +175,8 @@ async fn noted(
     let ids: Vec<PartId> = ids.into_values().collect();
     let completed = remote.call(size / 64, multipart.complete_multipart(&upload.key, &upload.id, ids)).await;
     if let Err(failure) = completed {
-        // The answer may have been lost, not the upload.
-        if !is_sound(remote, hash).await.unwrap_or(false) {
+        // The answer may have been lost, not the upload. Where there was none, nothing can be asked.
+        if matches!(failure, Failure::TimedOut(_)) || !is_sound(remote, hash).await.unwrap_or(false) {
             return Err(failed(failure));
         }
     }
@@ -253,7 +275,12 @@ async fn sweep_notes(remote: &Arc<Remote>) -> Result<()> {
         if since_ms.saturating_add(abandoned_ms) > SystemClock.now_ms() {
             continue;
         }
-        let note = remote.get(&meta.location).await.map_err(failed)?;
+        let note = match remote.get(&meta.location).await {
+            Ok(note) => note,
+            // Its owner was faster.
+            Err(failure) if failure.is_missing() => continue,
+            Err(failure) => return Err(failed(failure)),
+        };
         match serde_json::from_slice::<Note>(&note) {
             Ok(Note { key, upload }) => {
                 abort(remote, &*multipart, &Path::from(key), &upload, &meta.location).await;

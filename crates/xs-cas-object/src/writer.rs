@@ -119,7 +119,7 @@ impl CasWriter for ObjectWriter {
         })
         .await?;
         match is_fresh(&self.remote, hash, self.size).await? {
-            true => Ok(hash),
+            true => upload::sums_of(&self.remote, hash, self.size, file).await.map(|()| hash),
             false => upload::in_parts(&self.remote, hash, self.size, file).await.map(|()| hash),
         }
     }

@@ -262,6 +262,32 @@ async fn ranges_read_what_they_touch_and_no_more() {
     }
     // Stored again, it has them again.
     put(&*cas, &content).await.unwrap();
+    assert_eq!(bed.objects("/sums/").len(), 1);
+    assert_eq!(read(5_000_000, 5_000_100).await.unwrap(), content[5_000_000..5_000_100]);
+    assert_eq!(bed.server.faults().take_requests().len(), 3);
+}
+
+#[tokio::test]
+async fn a_large_transfer_to_a_server_that_is_silent_ends_in_the_same_time() {
+    let bed = Bed::new();
+    let cas = open(&bed.location(BUCKET).setting("timeout_ms", "600")).await.unwrap();
+    let content = noise(10, 4_000_000);
+    for method in [Method::PUT, Method::HEAD] {
+        bed.server.faults().plan(Fault::Silence, method, "", 99);
+    }
+    // Not after the 16 s that so many bytes may take on a slow line.
+    is(&put(&*cas, &content).await.unwrap_err(), ErrorKind::Unavailable, &["0.6 s"]);
+    bed.server.faults().clear();
+    let hash = loop {
+        // 0.6 s can be too little for a loaded machine.
+        if let Ok(hash) = put(&*cas, &content).await {
+            break hash;
+        }
+    };
+    for method in [Method::GET, Method::HEAD] {
+        bed.server.faults().plan(Fault::Silence, method, "", 99);
+    }
+    is(&get(&*cas, hash).await.unwrap_err(), ErrorKind::Unavailable, &["0.6 s"]);
 }
 
 #[tokio::test]
@@ -309,8 +335,9 @@ async fn an_upload_of_a_process_that_is_gone_is_aborted_by_the_next_one() {
     // It could be somebody's who is still at it.
     bed.open().await;
     assert_eq!(bed.objects("/uploads/").len(), 1);
-    open(&bed.location(&format!("{BUCKET}/prefix")).setting("abandoned_ms", "1")).await.unwrap();
-    assert_eq!(bed.objects("/uploads/").len(), 0);
+    let next = open(&bed.location(&format!("{BUCKET}/prefix")).setting("abandoned_ms", "1")).await.unwrap();
+    until(|| bed.objects("/uploads/").is_empty()).await;
+    next.close().await.unwrap();
     let requests = bed.server.faults().take_requests();
     assert!(
         requests.iter().any(|request| request.starts_with("DELETE") && request.contains("uploadId")),

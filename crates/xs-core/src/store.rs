@@ -265,7 +265,8 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
 
     /// Stores and removes, whole or not at all. Nothing is changed by an error of these kinds:
     /// `Conflict` when an id to insert is stored already, `InvalidInput` when ids do not ascend,
-    /// `Corrupt` when a frame to remove is damaged, `NotFound`, `Unsupported`. After any other, what
+    /// `Corrupt` when a frame to remove is damaged, `Locked` when another program is at it, `NotFound`,
+    /// `Unsupported`. After any other, what
     /// is stored is uncertain until the store is opened again.
     async fn commit(&self, batch: Batch) -> Result<()>;
 

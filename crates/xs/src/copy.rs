@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use futures::TryStreamExt as _;
 use xs_core::{
-    Batch, ByteRange, Cas, ContentHash, ContentInfo, Create, Direction, Durability, Error, ErrorKind, Frame, FrameId,
-    IdRange, Parts, Pattern, Result, Scan, Store, Topic, limits,
+    Batch, ByteRange, Cas, ContentHash, ContentInfo, Create, Direction, Error, ErrorKind, Frame, FrameId, IdRange,
+    Parts, Pattern, Result, Scan, Store, Topic, limits,
 };
 
 use crate::OpenOptions;
@@ -148,6 +148,38 @@ impl<P: FnMut(Progress)> Copy<'_, P> {
         Ok(())
     }
 
+    /// Makes a range of the target into `wanted`, which is in the order of ids, in steps of a page.
+    async fn make_same(&self, wanted: &[Frame], mut range: IdRange) -> Result<()> {
+        let target = &*self.target.store;
+        let mut missing = vec![true; wanted.len()];
+        loop {
+            let (there, complete) = page(target, range, limits::PAGE_FRAMES).await?;
+            let mut gone = Vec::new();
+            for frame in &there {
+                match wanted.binary_search_by_key(&frame.id, |wanted| wanted.id) {
+                    Ok(at) if wanted.get(at) == Some(frame) => {
+                        missing.iter_mut().skip(at).take(1).for_each(|missing| *missing = false)
+                    }
+                    Ok(_) => {
+                        let message = format!("another frame than the one to copy has the id {}", frame.id);
+                        return Err(Error::new(ErrorKind::Conflict, message));
+                    }
+                    Err(_) => gone.push(frame.id),
+                }
+            }
+            if let Some(last) = there.last() {
+                range = range.beyond(last.id, Direction::Ascending);
+            }
+            commit(target, Batch { remove: gone, ..Batch::default() }).await?;
+            if complete || there.is_empty() {
+                break;
+            }
+        }
+        let insert = wanted.iter().zip(missing).filter(|(_, missing)| *missing);
+        let insert = insert.map(|(frame, _)| Arc::new(frame.clone())).collect();
+        commit(target, Batch { insert, ..Batch::default() }).await
+    }
+
     /// Walks both stores side by side: what is missing is stored, what is gone is removed.
     async fn frames(&mut self) -> Result<()> {
         let (source, target) = (&*self.source.store, &*self.target.store);
@@ -158,11 +190,8 @@ impl<P: FnMut(Progress)> Copy<'_, P> {
             let (wanted, complete) = page(source, range, limits::PAGE_FRAMES).await?;
             // Up to where the page ends, or to the end of everything.
             let end = if complete { FrameId::MAX } else { wanted.last().map_or(FrameId::MAX, |frame| frame.id) };
-            let there = all(target, IdRange { end: std::ops::Bound::Included(end), ..range }).await?;
-            let batch = difference(&wanted, there)?;
-            if !batch.is_empty() {
-                target.commit(batch).await?;
-            }
+            let range_there = IdRange { end: std::ops::Bound::Included(end), ..range };
+            self.make_same(&wanted, range_there).await?;
             self.done.frames += wanted.len() as u64;
             let (at, last_ms) = (end.timestamp_ms().min(last_id.timestamp_ms()), last_id.timestamp_ms());
             let share =
@@ -178,11 +207,19 @@ impl<P: FnMut(Progress)> Copy<'_, P> {
     }
 }
 
+/// Whether content is there already, whole and sound: it is read back.
 async fn has(cas: &dyn Cas, hash: ContentHash, size: u64) -> Result<bool> {
-    match cas.stat(hash).await {
-        Ok(info) => Ok(info.size == size),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
+    let read = async {
+        if cas.stat(hash).await?.size != size {
+            return Ok(false);
+        }
+        let mut reader = cas.reader(hash, ByteRange::FULL).await?;
+        while reader.try_next().await?.is_some() {}
+        Ok(true)
+    };
+    match read.await {
+        Err(error) if matches!(Error::kind(&error), ErrorKind::NotFound | ErrorKind::Corrupt) => Ok(false),
+        read => read,
     }
 }
 
@@ -192,42 +229,11 @@ async fn page(store: &dyn Store, range: IdRange, limit: usize) -> Result<(Vec<Fr
     Ok((page.frames, page.complete))
 }
 
-/// All frames of a range that an earlier attempt has copied, which is no larger than a page, or was
-/// removed from meanwhile.
-async fn all(store: &dyn Store, mut range: IdRange) -> Result<Vec<Frame>> {
-    let mut all = Vec::new();
-    loop {
-        let (frames, complete) = page(store, range, limits::PAGE_FRAMES).await?;
-        if let Some(last) = frames.last() {
-            range = range.beyond(last.id, Direction::Ascending);
-        }
-        let end = complete || frames.is_empty();
-        all.extend(frames);
-        if end {
-            return Ok(all);
-        }
+async fn commit(store: &dyn Store, batch: Batch) -> Result<()> {
+    match batch.is_empty() {
+        true => Ok(()),
+        false => store.commit(batch).await,
     }
-}
-
-/// What makes `there` into `wanted`, both in the order of their ids.
-fn difference(wanted: &[Frame], there: Vec<Frame>) -> Result<Batch> {
-    let mut batch = Batch { durability: Durability::Sync, ..Batch::default() };
-    let mut there = there.into_iter().peekable();
-    for frame in wanted {
-        while let Some(gone) = there.next_if(|other| other.id < frame.id) {
-            batch.remove.push(gone.id);
-        }
-        match there.next_if(|other| other.id == frame.id) {
-            Some(same) if same == *frame => {}
-            Some(other) => {
-                let message = format!("another frame than the one to copy has the id {}", other.id);
-                return Err(Error::new(ErrorKind::Conflict, message));
-            }
-            None => batch.insert.push(Arc::new(frame.clone())),
-        }
-    }
-    batch.remove.extend(there.map(|gone| gone.id));
-    Ok(batch)
 }
 
 /// Ids that the copy gives out exceed those of the original, also when its newest frame was removed:

@@ -123,8 +123,11 @@ impl Manifest {
                 ),
             ));
         }
-        // The lock alone is what an attempt leaves that came no further.
-        match names.iter().any(|name| name == UNFINISHED) || names.iter().all(|name| name == LOCK_NAME) {
+        // What an attempt leaves that came no further than to write this.
+        const BEFORE: [&str; 4] = [LOCK_NAME, COPY, "xs.toml.tmp", "xs-copy.tmp"];
+        match names.iter().any(|name| name == UNFINISHED)
+            || names.iter().all(|name| BEFORE.iter().any(|before| name == before))
+        {
             true => Ok(Found::Nothing),
             false => Err(Error::new(
                 ErrorKind::InvalidInput,
@@ -155,9 +158,8 @@ impl Manifest {
     /// Notes that the making of a store begins.
     pub(crate) fn begin(&self, dir: &Path) -> Result<()> {
         let path = dir.join(UNFINISHED);
-        if let Ok(text) = fs::read_to_string(&path)
-            && toml::from_str(&text).ok().as_ref() != Some(self)
-        {
+        let begun: Option<Self> = fs::read_to_string(&path).ok().and_then(|text| toml::from_str(&text).ok());
+        if begun.is_some_and(|begun| (&begun.index, &begun.cas) != (&self.index, &self.cas)) {
             // Another attempt, of other parts, came no further. Nothing was stored in them.
             for part in ["index", "cas"] {
                 match fs::remove_dir_all(dir.join(part)) {
@@ -173,9 +175,14 @@ impl Manifest {
     }
 
     /// Notes that what is being made is a copy.
-    pub(crate) fn begin_copy(&self, dir: &Path, copied: &CopyOf) -> Result<()> {
-        write(&dir.join(COPY), copied)?;
-        sync_dir(dir)
+    pub(crate) fn begin_copy(dir: &Path, copied: &CopyOf) -> Result<()> {
+        match CopyOf::read(dir)? {
+            Some(begun) if begun == *copied => Ok(()),
+            _ => {
+                write(&dir.join(COPY), copied)?;
+                sync_dir(dir)
+            }
+        }
     }
 
     /// Makes the store one, after its parts have been made.
@@ -218,10 +225,13 @@ fn write(path: &Path, content: &impl Serialize) -> Result<()> {
     let doing = |error| Error::io(format_args!("writing {}", path.display()), error);
     let text = toml::to_string(content)
         .map_err(|error| Error::new(ErrorKind::Internal, "writing the manifest").with_source(error))?;
-    let mut file = File::create(path).map_err(doing)?;
+    // Whole, or not at all: what a kill cuts short is another file.
+    let unfinished = path.with_extension("tmp");
+    let mut file = File::create(&unfinished).map_err(doing)?;
     let head = "# What this store is made of. xs reads it; changing it does not change the store.\n";
     file.write_all(head.as_bytes()).and_then(|()| file.write_all(text.as_bytes())).map_err(doing)?;
-    file.sync_all().map_err(doing)
+    file.sync_all().map_err(doing)?;
+    fs::rename(&unfinished, path).map_err(doing)
 }
 
 const LOCK_NAME: &str = "xs.lock";

@@ -149,7 +149,7 @@ impl OpenOptions {
             Found::Nothing => {
                 let manifest = Manifest::new(&index, &cas);
                 if let Some(copied) = &copied {
-                    manifest.begin_copy(&dir, copied)?;
+                    Manifest::begin_copy(&dir, copied)?;
                 }
                 manifest.begin(&dir)?;
                 Create::IfMissing

@@ -78,6 +78,13 @@ async fn a_store_is_copied_from_pair_to_pair() {
     }
 }
 
+/// A file of content in a directory.
+fn some_content(cas: &Path) -> Option<std::path::PathBuf> {
+    let shards = fs::read_dir(cas).ok()?.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
+    let mut files = shards.flat_map(|shard| fs::read_dir(shard).unwrap().map(|entry| entry.unwrap().path()));
+    files.find(|file| file.file_name().unwrap().len() == 62)
+}
+
 #[tokio::test]
 async fn a_copy_that_was_cut_short_goes_on() {
     let dir = tempfile::tempdir().unwrap();
@@ -110,6 +117,11 @@ async fn a_copy_that_was_cut_short_goes_on() {
         }
         let error = copy(&from, &to, &OpenOptions::new().index("redb"), |_| {}).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+        // What was damaged meanwhile is copied again.
+        if let Some(content) = some_content(&to.join("cas")) {
+            let length = fs::metadata(&content).unwrap().len();
+            fs::write(content, vec![b'?'; usize::try_from(length).unwrap()]).unwrap();
+        }
         // What was removed and added meanwhile is so in the copy too.
         let stream = xs::open(&from).await.unwrap();
         let all = frames(&stream).await;

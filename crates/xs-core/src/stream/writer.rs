@@ -335,9 +335,9 @@ impl Sequencer {
         let result = self.shared.store.commit(batch).await;
         if let Err(error) = &result {
             self.kept.clear();
-            use ErrorKind::{Conflict, Corrupt, InvalidInput, NotFound, Unsupported};
+            use ErrorKind::{Conflict, Corrupt, InvalidInput, Locked, NotFound, Unsupported};
             // With these the store says that it has changed nothing.
-            if !matches!(error.kind(), InvalidInput | Conflict | Corrupt | NotFound | Unsupported) {
+            if !matches!(error.kind(), InvalidInput | Conflict | Corrupt | Locked | NotFound | Unsupported) {
                 tracing::error!(%error, "a commit failed; the stream refuses writes until it is opened again");
                 self.failed = Some(error.to_string());
             }
