@@ -1,5 +1,5 @@
 //! Every command and every route, used as it is meant to be.
-#![cfg(unix)]
+#![cfg(all(unix, feature = "fjall", feature = "cas-fs"))]
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test")]
 
 mod support;

@@ -22,3 +22,6 @@ pub const IMPORT_FRAMES_MAX: usize = 1_000_000;
 pub(crate) const CHUNK_BYTES: usize = 64 * 1024;
 /// Topics that are fetched at a time.
 pub(crate) const TOPICS_AT_ONCE: usize = 64;
+/// How long nothing has to come to a follower of a stopping server before it is taken to have seen
+/// everything.
+pub(crate) const QUIET: std::time::Duration = std::time::Duration::from_millis(300);

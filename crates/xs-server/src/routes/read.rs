@@ -10,6 +10,7 @@ use xs::{Frame, FrameId, ReadOptions, Result};
 
 use super::App;
 use crate::error::{ApiError, ApiResult};
+use crate::limits::QUIET;
 use crate::wire::{Framing, Params, frames_body, read_options};
 
 pub(super) async fn cat(State(app): State<App>, RawQuery(query): RawQuery, headers: HeaderMap) -> ApiResult {
@@ -32,7 +33,8 @@ pub(super) fn stream_frames(app: &App, options: ReadOptions, framing: Framing, w
     (headers, frames_body(frames, framing, with_timestamp)).into_response()
 }
 
-/// What a read gives; once the server stops, as far as it is there already.
+/// What a read gives. Once the server stops, a follower goes on until nothing has come for a moment: it
+/// may be on its way through history, and the store is not closed before it has ended.
 fn until_stopping(app: &App, options: ReadOptions) -> impl Stream<Item = Result<Frame>> + Send + use<> {
     let follows = options.follow != xs::Follow::Off;
     let mut frames = app.stream.read(options);
@@ -43,9 +45,17 @@ fn until_stopping(app: &App, options: ReadOptions) -> impl Stream<Item = Result<
             std::future::pending().await
         }
     });
-    futures::stream::poll_fn(move |cx| match frames.poll_next_unpin(cx) {
-        Poll::Ready(frame) => Poll::Ready(frame),
-        Poll::Pending => stop.as_mut().poll(cx).map(|()| None),
+    let (mut stopped, mut quiet) = (false, None);
+    futures::stream::poll_fn(move |cx| {
+        if let Poll::Ready(frame) = frames.poll_next_unpin(cx) {
+            quiet = None;
+            return Poll::Ready(frame);
+        }
+        stopped = stopped || stop.as_mut().poll(cx).is_ready();
+        match stopped {
+            false => Poll::Pending,
+            true => quiet.get_or_insert_with(|| Box::pin(tokio::time::sleep(QUIET))).as_mut().poll(cx).map(|()| None),
+        }
     })
 }
 
