@@ -116,8 +116,8 @@ async fn a_close_makes_buffered_commits_durable_while_others_read() {
     store.close().await.unwrap();
     assert!(log() > before, "the close wrote, and so synced, nothing");
     let noted = xs_core::kv::Noted::read(dir.path()).unwrap();
-    let stored: u64 = reader.query_row("SELECT sequence FROM stream", (), |row| row.get::<_, i64>(0)).unwrap() as u64;
-    assert_eq!(noted.sequence, stored);
+    let stored: i64 = reader.query_row("SELECT sequence FROM stream", (), |row| row.get(0)).unwrap();
+    assert_eq!(noted.sequence, stored.cast_unsigned());
     drop(reader);
     let store = open(dir.path(), Create::Never).await.unwrap();
     assert!(store.get(FrameId::from_u128(1 << 32)).await.unwrap().is_some());
