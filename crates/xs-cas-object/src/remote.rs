@@ -71,6 +71,8 @@ impl Remote {
         call: impl Future<Output = object_store::Result<T>>,
     ) -> std::result::Result<T, Failure> {
         let timeout = self.settings.timeout;
+        let limit = timeout + allowance(bytes);
+        let deadline = tokio::time::Instant::now() + limit;
         let mut call = std::pin::pin!(call);
         if allowance(bytes) > Duration::ZERO {
             if let Ok(done) = tokio::time::timeout(timeout / 2, &mut call).await {
@@ -87,8 +89,7 @@ impl Remote {
                 return Err(Failure::TimedOut(timeout));
             }
         }
-        let limit = timeout + allowance(bytes);
-        match tokio::time::timeout(limit, call).await {
+        match tokio::time::timeout_at(deadline, call).await {
             Ok(result) => result.map_err(Failure::Refused),
             Err(_) => Err(Failure::TimedOut(limit)),
         }
