@@ -24,6 +24,7 @@ crate::suite::cases!(StoreSubject:
     S5_reads_see_what_was_committed,
     S5_the_last_id_outlives_its_frame,
     S6_pages_are_stable,
+    S6_topics_are_listed_while_others_commit,
     S7_patterns_select_what_they_say,
     S8_removal_leaves_no_trace,
     S9_a_second_open_is_locked,
@@ -209,6 +210,31 @@ async fn S6_pages_are_stable(subject: &StoreSubject, dir: &Path) {
         let distinct: BTreeSet<_> = seen.iter().copied().collect();
         assert_eq!(distinct.len(), seen.len(), "{text}: a frame came twice");
         assert!(before.iter().all(|frame| distinct.contains(&frame.id)), "{text}: a frame was skipped");
+    }
+}
+
+/// The list of topics is of one moment: a topic whose only frame goes meanwhile is in it or not.
+async fn S6_topics_are_listed_while_others_commit(subject: &StoreSubject, dir: &Path) {
+    let store = subject.open(dir).await.unwrap();
+    insert(&*store, [frame(1, "a"), frame(2, "z")]).await.unwrap();
+    let committing = async {
+        for n in 10..200 {
+            insert(&*store, [frame(n, "m.n")]).await.unwrap();
+            remove(&*store, [id(n)]).await.unwrap();
+        }
+    };
+    let listing = async {
+        loop {
+            let tails = store.topics(TopicPage { limit: 9, ..TopicPage::default() }).await.unwrap();
+            let names: Vec<_> = tails.iter().map(|tail| tail.topic.as_str()).collect();
+            assert!(names == ["a", "z"] || names == ["a", "m.n", "z"], "{names:?}");
+            assert!(tails.iter().all(|tail| tail.last.topic == tail.topic), "{tails:?}");
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        () = committing => {}
+        () = listing => {}
     }
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable as _};
 use xs_core::kv::{FORMAT, KvBatch, KvEngine, KvOp, KvSnapshot, Note, Noted, Space, Visit};
@@ -33,6 +33,10 @@ pub struct FjallEngine {
     note: Note,
     /// The number of the last applied batch.
     applied: Mutex<u64>,
+    /// What that batch left, which is what readers get. A snapshot that is taken while a batch is on
+    /// its way can hold a part of it: a flush or compaction that ends meanwhile raises fjall's
+    /// visible sequence number above that of the batch.
+    committed: RwLock<Arc<fjall::Snapshot>>,
 }
 
 impl FjallEngine {
@@ -58,10 +62,11 @@ impl FjallEngine {
         Ok(Self {
             frames: keyspace("frames")?,
             index: keyspace("index")?,
-            database,
             dir: dir.into(),
             note: Note::open(dir)?,
             applied: Mutex::new(0),
+            committed: RwLock::new(Arc::new(database.snapshot())),
+            database,
         })
     }
 
@@ -143,6 +148,8 @@ impl KvEngine for FjallEngine {
             }
         }
         write.durability(Some(mode)).commit().map_err(|error| convert("writing to", &self.dir, error))?;
+        // Still holding `applied`, so that no other batch is on its way.
+        *self.committed.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(self.database.snapshot());
         *applied = batch.sequence;
         if batch.durability == Durability::Sync {
             self.note.write(batch.sequence);
@@ -152,7 +159,7 @@ impl KvEngine for FjallEngine {
 
     fn snapshot(&self) -> Result<FjallSnapshot> {
         Ok(FjallSnapshot {
-            snapshot: self.database.snapshot(),
+            snapshot: Arc::clone(&self.committed.read().unwrap_or_else(PoisonError::into_inner)),
             frames: self.frames.clone(),
             index: self.index.clone(),
             dir: Arc::clone(&self.dir),
@@ -175,7 +182,7 @@ impl KvEngine for FjallEngine {
 
 /// A view of a [`FjallEngine`] at one moment.
 pub struct FjallSnapshot {
-    snapshot: fjall::Snapshot,
+    snapshot: Arc<fjall::Snapshot>,
     frames: Keyspace,
     index: Keyspace,
     dir: Arc<Path>,

@@ -110,7 +110,11 @@ pub(crate) fn scan(connection: &Connection, place: &Place, scan: &Scan) -> Resul
 }
 
 /// Jumps from topic to topic: its cost follows from the topics, not from their frames.
+///
+/// All in one transaction, so that a commit in between does not take the last frame of a topic
+/// that was just found.
 pub(crate) fn topics(connection: &Connection, place: &Place, page: &TopicPage) -> Result<Vec<TopicTail>> {
+    let _snapshot = connection.unchecked_transaction().map_err(|error| place.reading(error))?;
     let mut found: Vec<TopicTail> = Vec::new();
     let mut next = match &page.after {
         Some(after) if after.as_str() >= page.prefix.as_str() => topic(connection, place, TOPIC_AFTER, after.as_str())?,
