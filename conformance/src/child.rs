@@ -43,6 +43,7 @@ pub(crate) fn run(suite: &Suite) -> ! {
         match std::env::var(TASK).unwrap().as_str() {
             crash::COMMIT => crash::commit(store(), &place).await,
             syncs::COMMIT => syncs::commit(store(), &place).await,
+            syncs::GROUP => syncs::group(store(), &place).await,
             syncs::FAIL => syncs::fail_syncs(store(), &place).await,
             syncs::FILL => syncs::fill_disk(store(), &place).await,
             syncs::STORE => syncs::store(cas(), &place).await,

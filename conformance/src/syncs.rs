@@ -1,4 +1,4 @@
-//! S2, C1 and E10 at the system's edge: a shim around `fsync`, `fdatasync` and the writes of a child
+//! S2, E11, C1 and E10 at the system's edge: a shim around `fsync`, `fdatasync` and the writes of a child
 //! tells of each sync, or makes them fail. A kill shows what is in the page cache; only this shows what has left
 //! it. Linux only: elsewhere the cases pass without having looked.
 
@@ -16,6 +16,7 @@ crate::suite::cases!(StoreSubject:
     S2_a_sync_commit_is_synced_before_it_is_acknowledged,
     S2_a_commit_whose_sync_failed_shows_nothing,
     S2_a_commit_on_a_full_disk_shows_nothing,
+    E11_a_batch_costs_the_syncs_of_one_commit,
 );
 
 pub(crate) mod cas {
@@ -38,6 +39,7 @@ pub(crate) mod cas {
 pub(crate) const COMMIT: &str = "commit and tell";
 pub(crate) const FAIL: &str = "commit while syncs fail";
 pub(crate) const FILL: &str = "commit on a full disk";
+pub(crate) const GROUP: &str = "commit one, then many, and tell";
 pub(crate) const STORE: &str = "store content and tell";
 
 const COUNT: usize = 12;
@@ -143,6 +145,27 @@ async fn S2_a_sync_commit_is_synced_before_it_is_acknowledged(subject: &StoreSub
     // The first is the opening, which changes nothing.
     assert_eq!(syncs.len(), 1 + COUNT);
     assert!(syncs.iter().skip(1).all(|syncs| *syncs >= 1), "commits were acknowledged after {syncs:?} syncs");
+}
+
+/// One frame at a time, then many in a batch.
+pub(crate) async fn group(subject: &StoreSubject, place: &Path) {
+    commit(subject, place).await;
+    let store = subject.open(place).await.unwrap();
+    println!("{ACKNOWLEDGED}");
+    let insert = (0..64).map(|number| Arc::new(frame(100 + number, "a"))).collect();
+    store.commit(Batch { insert, durability: Durability::Sync, ..Batch::default() }).await.unwrap();
+    println!("{ACKNOWLEDGED}");
+}
+
+/// The part of E11 that is the backend's: appenders share a sync only where a batch is one.
+async fn E11_a_batch_costs_the_syncs_of_one_commit(subject: &StoreSubject, dir: &Path) {
+    if !is_watched(subject, dir).await {
+        return refused("persistent");
+    }
+    let syncs = watch(GROUP, &subject.name, dir, "index").await;
+    let one = syncs[1..=COUNT].iter().max().unwrap();
+    let many = syncs.last().unwrap();
+    assert!(*many <= 2 * one, "64 frames in a batch cost {many} syncs, and one frame at most {one}");
 }
 
 async fn is_watched(subject: &StoreSubject, dir: &Path) -> bool {

@@ -26,6 +26,8 @@ pub(crate) enum StoreFlaw {
     KeepsBufferedInMemory,
     /// Commits `Sync` batches as if they were `Buffered`.
     SyncsNothing,
+    /// Syncs once for each frame of a batch.
+    SyncsForEachFrame,
     /// Acknowledges a batch whose sync failed.
     AcknowledgesAFailedSync,
     /// Shows the frames of a commit that failed.

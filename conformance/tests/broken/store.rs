@@ -188,6 +188,14 @@ impl Store for FlawedStore {
                 return Ok(());
             }
             StoreFlaw::SyncsNothing => batch.durability = Durability::Buffered,
+            StoreFlaw::SyncsForEachFrame => {
+                let frames = batch.insert.len();
+                let durability = batch.durability;
+                self.inner.commit(batch).await?;
+                // Removing what is not there changes no frame, and is synced all the same.
+                let again = Batch { remove: vec![FrameId::MAX], durability, ..Batch::default() };
+                return self.store_all(vec![again; frames.saturating_sub(1)]).await;
+            }
             StoreFlaw::ShowsAFailedCommit => {
                 let frames = batch.insert.clone();
                 let result = self.inner.commit(batch).await;

@@ -66,6 +66,7 @@ const STORES: &[(&str, Over, StoreFlaw)] = &[
     ("S12", Over::Fjall, StoreFlaw::ReadsANewerFormat),
     ("S12", Over::Fjall, StoreFlaw::ChangesANewerFormat),
     ("S12", Over::Fjall, StoreFlaw::NamesNoVersions),
+    ("E11", Over::Fjall, StoreFlaw::SyncsForEachFrame),
 ];
 
 /// Content stores, and the guarantee that each of them breaks.
@@ -94,8 +95,8 @@ const CONTENTS: &[(&str, Over, CasFlaw)] = &[
 
 /// Streams over memory, with the guarantee that breaks when their index has this flaw.
 ///
-/// E11 is not among them: whether appends share a commit is settled before an index sees it, so no
-/// index can break it. No flaw here leaves a follower or housekeeping without what it waits for: a
+/// E11 is not among them: whether appends share a commit is settled before an index sees it; what an
+/// index can break is that a batch costs one sync. E8 has no case before content is collected. No flaw here leaves a follower or housekeeping without what it waits for: a
 /// case ends such a wait only by its time limit.
 const STREAMS: &[(&str, StoreFlaw)] = &[
     ("E1", StoreFlaw::ForgetsTheLastIdOfTheRemoved),
