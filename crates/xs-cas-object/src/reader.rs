@@ -14,6 +14,8 @@ use crate::sums::{CHUNK_BYTES, Sums};
 /// Bytes that are asked for at once. With three in flight, one held back and one on its way to the
 /// caller, a reader holds 5 MiB.
 const READ_BYTES: u64 = CHUNK_BYTES;
+/// Bytes whose hash takes less time than to hand them to another thread, and back.
+const INLINE_BYTES: usize = 16 * 1024;
 
 /// The bytes of `range` of this content.
 pub(crate) async fn open(remote: &Arc<Remote>, hash: ContentHash, range: ByteRange) -> Result<ContentReader> {
@@ -105,6 +107,7 @@ fn whole(
         let Some(mut verifier) = verifier else { return Ok::<_, Error>(None) };
         let (chunk, verifier) = match all.try_next().await? {
             None => (verifier.finish()?, None),
+            Some(bytes) if bytes.len() <= INLINE_BYTES => (verifier.push(bytes), Some(verifier)),
             // Hashing a mebibyte takes too long for a thread that has others waiting.
             Some(bytes) => {
                 blocking::run(move || {
