@@ -279,8 +279,29 @@ impl Content {
         Self(Source::Stream(chunks.boxed()))
     }
 
-    /// Stores it, if there is any, and names it.
-    pub(crate) async fn store(self, cas: &dyn Cas) -> Result<Option<ContentHash>> {
+    /// How many bytes it holds, where that is known before they are read: not of a reader or a stream.
+    pub fn size(&self) -> Option<u64> {
+        match &self.0 {
+            Source::None => Some(0),
+            Source::Bytes(bytes) => Some(bytes.len() as u64),
+            Source::Stream(_) => None,
+        }
+    }
+
+    /// Its bytes in chunks, none of which is empty, for who sends them elsewhere than to a [`Cas`]. An
+    /// error is the last that comes.
+    pub fn into_chunks(self) -> BoxStream<'static, Result<Bytes>> {
+        let chunks = match self.0 {
+            Source::None => return futures::stream::empty().boxed(),
+            Source::Bytes(bytes) => futures::stream::iter([Ok(bytes)]).boxed(),
+            Source::Stream(chunks) => chunks,
+        };
+        let is_something = |chunk: &Result<Bytes>| !matches!(chunk, Ok(chunk) if chunk.is_empty());
+        chunks.filter(move |chunk| std::future::ready(is_something(chunk))).boxed()
+    }
+
+    /// Stores it, if there is any, and names it. `taken` is told the bytes of each chunk.
+    pub(crate) async fn store(self, cas: &dyn Cas, taken: impl Fn(usize)) -> Result<Option<ContentHash>> {
         let mut chunks = match self.0 {
             Source::None => return Ok(None),
             Source::Bytes(bytes) => futures::stream::iter([Ok(bytes)]).boxed(),
@@ -291,6 +312,7 @@ impl Content {
             if chunk.is_empty() {
                 continue;
             }
+            taken(chunk.len());
             match &mut writer {
                 None => writer.insert(cas.writer().await?).write(chunk).await?,
                 Some(writer) => writer.write(chunk).await?,
@@ -353,6 +375,26 @@ impl From<()> for Content {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn content_can_be_taken_elsewhere() {
+        let chunks =
+            |content: Content| -> Vec<Result<Bytes>> { futures::executor::block_on(content.into_chunks().collect()) };
+        for (content, size, texts) in [
+            (Content::none(), Some(0), vec![]),
+            (Content::from(""), Some(0), vec![]),
+            (Content::from("hello"), Some(5), vec!["hello"]),
+            (Content::reader(&b"hello"[..]), None, vec!["hello"]),
+            (Content::stream(futures::stream::iter(["a", "", "b"].map(|text| Ok(text.into())))), None, vec!["a", "b"]),
+        ] {
+            assert_eq!(content.size(), size);
+            let got: Vec<Bytes> = chunks(content).into_iter().map(Result::unwrap).collect();
+            assert_eq!(got, texts);
+        }
+        let broken = futures::stream::iter([Ok("a".into()), Err(Error::invalid("no more"))]);
+        let got = chunks(Content::stream(broken));
+        assert!(matches!(&*got, [Ok(_), Err(error)] if error.to_string() == "no more"));
+    }
 
     proptest! {
         #[test]

@@ -68,8 +68,8 @@ pub use store::{
     Batch, Capabilities, Direction, Durability, IdRange, PageBuilder, Scan, ScanPage, Store, TopicPage, TopicTail,
 };
 pub use stream::{
-    AppendOptions, BatchOptions, EventStream, Expect, Follow, PULSE_TOPIC, Parts, ReadOptions, Reader, Settings,
-    THRESHOLD_TOPIC, limits,
+    AppendOptions, BatchOptions, EventStream, Expect, Follow, Histogram, PULSE_TOPIC, Parts, ReadOptions, Reader,
+    Settings, Stats, THRESHOLD_TOPIC, limits,
 };
 pub use topic::{Filter, Pattern, TOPIC_BYTES_MAX, Topic};
 pub use ttl::Ttl;

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use futures::stream::{StreamExt as _, TryStreamExt as _};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::EventStream;
 use super::limits::{BATCH_BYTES_MAX, BATCH_FRAMES_MAX, LAST_MAX, QUEUE_BYTES_MAX};
 use super::reader;
-use super::writer::{Append, Import, Request};
+use super::writer::{Append, Import, Removal, Request};
 use crate::store::no_compaction;
 use crate::{
     ByteRange, Capabilities, Content, ContentHash, ContentInfo, ContentReader, Durability, Error, Filter, Frame,
@@ -127,7 +128,8 @@ impl EventStream {
     /// Removes a frame. One that is not there is no error. Its content stays until it is collected.
     pub async fn remove(&self, id: FrameId) -> Result<()> {
         let (reply, answer) = oneshot::channel();
-        self.request(Request::Remove { ids: vec![id], reply }, answer).await.map(drop)
+        let request = Request::Remove { ids: vec![id], reason: Removal::Call, reply };
+        self.request(request, answer).await.map(drop)
     }
 
     /// A share of the queue's bytes, so that what waits is bounded.
@@ -192,13 +194,20 @@ impl EventStream {
 
     /// Stores content alone, and names it; `None` for empty content.
     pub async fn put(&self, content: impl Into<Content>) -> Result<Option<ContentHash>> {
-        content.into().store(&*self.handle.shared.cas).await
+        let shared = &self.handle.shared;
+        let taken = &shared.counters.content_bytes_in;
+        content.into().store(&*shared.cas, |bytes| taken.add(bytes)).await
     }
 
     /// The bytes of `range` of some content; `NotFound` when it is not there. Damaged content ends
     /// in `Corrupt`, never in silence.
     pub async fn content(&self, hash: ContentHash, range: ByteRange) -> Result<ContentReader> {
-        self.handle.shared.cas.reader(hash, range).await
+        let shared = &self.handle.shared;
+        let reader = shared.cas.reader(hash, range).await?;
+        let (info, range) = (*reader.info(), reader.range());
+        let counters = Arc::clone(&shared.counters);
+        let chunks = reader.inspect_ok(move |chunk| counters.content_bytes_out.add(chunk.len()));
+        Ok(ContentReader::new(info, range, chunks.boxed()))
     }
 
     /// Size and time of some content, or `NotFound`.

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::limits::PAGE_FRAMES;
 use super::open::Shared;
 use super::reader::{Follow, History, ReadOptions, is_expired};
-use super::window::Live;
+use super::window::{Live, Place};
 use crate::{Clock, Direction, Frame, FrameId, IdRange, Result, Topic, Ttl};
 
 /// The topic of the synthetic frame at the seam between history and live.
@@ -36,6 +36,8 @@ pub(super) struct Cursor {
     seen: FrameId,
     /// The next frame in the live window.
     window: u64,
+    /// Where others see how far a follower has come; gone with this.
+    place: Option<Place>,
     changed: watch::Receiver<Option<u64>>,
     /// Synthetic frames given since `seen` last moved.
     synthetic: u32,
@@ -67,7 +69,9 @@ impl Cursor {
             Bound::Excluded(after) => tail.max(after),
             Bound::Included(from) => tail.max(FrameId::from_u128(from.to_u128().saturating_sub(1))),
         };
-        Self { shared, options, phase: Phase::Start(tail), seen, window, changed, synthetic: 0, heartbeat: None }
+        let place = (options.follow != Follow::Off).then(|| shared.window.place(window));
+        let phase = Phase::Start(tail);
+        Self { shared, options, phase, seen, window, place, changed, synthetic: 0, heartbeat: None }
     }
 
     /// The next items, which may be none; `None` at the end.
@@ -157,7 +161,12 @@ impl Cursor {
     async fn live(&mut self) -> Result<Option<Vec<Item>>> {
         // Marked before looking, so that nothing published in between is waited for.
         let open = self.changed.borrow_and_update().is_some();
-        match self.shared.window.read(&mut self.window, &self.options.filter, self.seen) {
+        let found = self.shared.window.read(&mut self.window, &self.options.filter, self.seen);
+        // Whoever has left the window stays as far behind as they were until they are back in it.
+        if let (Some(place), false) = (&self.place, matches!(found, Live::Lagged(_))) {
+            place.move_to(self.window);
+        }
+        match found {
             Live::Frames(frames, looked_at) => {
                 (self.seen, self.synthetic) = (looked_at, 0);
                 let items: Vec<_> = frames.iter().map(|frame| Item::Stored(Frame::clone(frame))).collect();

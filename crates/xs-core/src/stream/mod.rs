@@ -6,6 +6,7 @@ pub mod limits;
 mod open;
 mod reader;
 mod retention;
+mod stats;
 mod window;
 mod writer;
 
@@ -13,3 +14,4 @@ pub use append::{AppendOptions, BatchOptions, Expect};
 pub use follow::{PULSE_TOPIC, THRESHOLD_TOPIC};
 pub use open::{EventStream, Parts, Settings};
 pub use reader::{Follow, ReadOptions, Reader};
+pub use stats::{Histogram, Stats};

@@ -1,6 +1,6 @@
 //! The handle that users hold, and what it shares with background work.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 
 use super::limits::{QUEUE_BYTES_MAX, QUEUE_REQUESTS_MAX, WINDOW_FRAMES_MAX};
 use super::retention::{Expiry, Kept, housekeeping};
+use super::stats::Counters;
 use super::window::Window;
 use super::writer::{Request, Sequencer};
 use crate::{Cas, Clock, Durability, Error, IdSource, RandomIds, Result, Store, SystemClock, blocking};
@@ -104,6 +105,10 @@ pub(super) struct Shared {
     pub(super) settings: Settings,
     pub(super) window: Window,
     pub(super) expiry: Arc<Expiry>,
+    /// Apart, so that content on its way out keeps nothing else alive.
+    pub(super) counters: Arc<Counters>,
+    /// Why writes are refused, once a commit has failed.
+    pub(super) failed: OnceLock<String>,
 }
 
 impl EventStream {
@@ -119,6 +124,8 @@ impl EventStream {
         let shared = Arc::new(Shared {
             window: Window::new(last_id, settings.window_frames),
             expiry: Arc::default(),
+            counters: Arc::default(),
+            failed: OnceLock::new(),
             store,
             cas,
             clock,
@@ -139,7 +146,6 @@ impl EventStream {
             ids,
             last_id,
             kept: Kept::default(),
-            failed: None,
             done: done_sender,
             tasks,
         };

@@ -9,7 +9,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::limits::{HOUSEKEEPING_RETRY_MS, KEPT_IDS_MAX, PAGE_BYTES, PAGE_FRAMES, REMOVE_FRAMES};
 use super::reader;
-use super::writer::Request;
+use super::writer::{Removal, Request};
 use crate::{Clock, Direction, Frame, FrameId, IdRange, Pattern, Result, Scan, Store, Topic};
 
 /// The stored frames of a topic, oldest first: id, and when it expires.
@@ -219,7 +219,7 @@ async fn remove_expired(store: &dyn Store, now_ms: u64, queue: &mpsc::WeakSender
     };
     let (reply, answer) = oneshot::channel();
     let Some(queue) = queue.upgrade() else { return Step::Ended };
-    let sent = queue.send(Request::Remove { ids, reply }).await;
+    let sent = queue.send(Request::Remove { ids, reason: Removal::Expiry, reply }).await;
     drop(queue);
     match (sent, answer.await) {
         // What is due and cannot be found will not be found at once either.

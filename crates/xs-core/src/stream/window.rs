@@ -1,6 +1,7 @@
 //! The live window: the newest frames, shared by all followers and bounded in frames and bytes.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -15,6 +16,7 @@ pub(super) struct Window {
     inner: Mutex<Inner>,
     /// The cursor after the newest frame; `None` once no frame will follow.
     next: watch::Sender<Option<u64>>,
+    followers: Arc<Mutex<Followers>>,
 }
 
 #[derive(Debug)]
@@ -43,11 +45,11 @@ impl Window {
     pub(super) fn new(tail: FrameId, max_frames: usize) -> Self {
         let max_frames = max_frames.clamp(1, WINDOW_FRAMES_MAX);
         let inner = Inner { frames: VecDeque::new(), first: 0, bytes: 0, tail, max_frames };
-        Self { inner: Mutex::new(inner), next: watch::Sender::new(Some(0)) }
+        Self { inner: Mutex::new(inner), next: watch::Sender::new(Some(0)), followers: Arc::default() }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 
     /// Shows committed frames to followers, and the tail to readers.
@@ -90,6 +92,25 @@ impl Window {
         self.next.subscribe()
     }
 
+    /// Counts a follower whose next frame is at `cursor`, until what this gives is dropped.
+    pub(super) fn place(&self, cursor: u64) -> Place {
+        let cursor = Arc::new(AtomicU64::new(cursor));
+        let mut followers = lock(&self.followers);
+        let number = followers.ever;
+        followers.ever += 1;
+        followers.cursors.insert(number, Arc::clone(&cursor));
+        Place { followers: Arc::clone(&self.followers), number, cursor }
+    }
+
+    /// How many followers there are, and how many frames the one furthest behind has yet to look at.
+    pub(super) fn followers(&self) -> (u64, u64) {
+        // Never locked at once with the frames: whoever publishes waits for nobody who counts.
+        let (_, next) = self.position();
+        let followers = lock(&self.followers);
+        let lags = followers.cursors.values().map(|cursor| next.saturating_sub(cursor.load(Ordering::Relaxed)));
+        (followers.cursors.len() as u64, lags.max().unwrap_or(0))
+    }
+
     /// The next matching frames with ids beyond `seen`. Moves `cursor` past what was looked at, or
     /// into the window when it had left it.
     pub(super) fn read(&self, cursor: &mut u64, filter: &Filter, seen: FrameId) -> Live {
@@ -116,6 +137,40 @@ impl Window {
             true => Live::CaughtUp,
             false => Live::Frames(found, looked_at),
         }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The cursors of those who follow. A map, because it shrinks again when many have gone.
+#[derive(Debug, Default)]
+struct Followers {
+    cursors: BTreeMap<u64, Arc<AtomicU64>>,
+    /// How many there have been, which is the number of the next.
+    ever: u64,
+}
+
+/// A follower's place in the window, for others to see how far it has come. It is nothing that frames
+/// wait for: the follower has its own cursor.
+#[derive(Debug)]
+pub(super) struct Place {
+    followers: Arc<Mutex<Followers>>,
+    number: u64,
+    cursor: Arc<AtomicU64>,
+}
+
+impl Place {
+    /// Says that everything before `cursor` has been looked at.
+    pub(super) fn move_to(&self, cursor: u64) {
+        self.cursor.store(cursor, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        lock(&self.followers).cursors.remove(&self.number);
     }
 }
 
@@ -149,5 +204,24 @@ mod tests {
         let Live::Frames(found, seen) = window.read(&mut cursor, &Filter::all(), FrameId::MIN) else { panic!() };
         assert_eq!((found.len(), seen.to_u128() >> 32), (4, 10));
         assert!(matches!(window.read(&mut cursor, &Filter::all(), seen), Live::CaughtUp));
+    }
+
+    #[test]
+    fn the_follower_furthest_behind_is_told_and_who_has_gone_is_forgotten() {
+        let window = Window::new(FrameId::MIN, 4);
+        assert_eq!(window.followers(), (0, 0));
+        let (_, start) = window.position();
+        let (slow, quick) = (window.place(start), window.place(start));
+        window.publish(frames(1..11, 0), FrameId::MAX);
+        quick.move_to(start + 9);
+        assert_eq!(window.followers(), (2, 10));
+        drop(slow);
+        assert_eq!(window.followers(), (1, 1));
+        // One that came with the frames that are not published yet is not behind.
+        quick.move_to(start + 99);
+        assert_eq!(window.followers(), (1, 0));
+        drop(quick);
+        assert_eq!(window.followers(), (0, 0));
+        assert!(lock(&window.followers).cursors.is_empty());
     }
 }

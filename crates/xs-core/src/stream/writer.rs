@@ -53,9 +53,17 @@ pub(super) enum Request {
     /// Answered with how many were there.
     Remove {
         ids: Vec<FrameId>,
+        reason: Removal,
         reply: oneshot::Sender<Result<usize>>,
     },
     Close,
+}
+
+/// Why frames are removed: they are counted apart.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Removal {
+    Call,
+    Expiry,
 }
 
 /// A group of appends on its way to one commit.
@@ -88,8 +96,6 @@ pub(super) struct Sequencer {
     /// The greatest id given out or imported.
     pub(super) last_id: FrameId,
     pub(super) kept: Kept,
-    /// Why writes are refused, once a commit has failed.
-    pub(super) failed: Option<String>,
     pub(super) done: watch::Sender<Option<Result<(), Arc<Error>>>>,
     /// Housekeeping: it ends with the sequencer.
     pub(super) tasks: JoinSet<()>,
@@ -107,7 +113,9 @@ impl Sequencer {
                 }
                 waiting.extend(buffer.drain(..));
             }
-            let answered = match waiting.pop_front() {
+            let first = waiting.pop_front();
+            self.shared.counters.waiting(waiting.len());
+            let answered = match first {
                 None => continue,
                 Some(Request::Close) => break,
                 Some(Request::Import(import)) => {
@@ -115,8 +123,8 @@ impl Sequencer {
                     let _ = import.reply.send(result);
                     1
                 }
-                Some(Request::Remove { ids, reply }) => {
-                    let result = self.remove(ids).await;
+                Some(Request::Remove { ids, reason, reply }) => {
+                    let result = self.remove(ids, reason).await;
                     let _ = reply.send(result);
                     1
                 }
@@ -139,6 +147,7 @@ impl Sequencer {
         // Dropping what still waits answers it with `Closed`.
         self.queue.close();
         drop(waiting);
+        self.shared.counters.waiting(0);
         self.shutdown().await;
     }
 
@@ -156,13 +165,7 @@ impl Sequencer {
     }
 
     fn check_writable(&self) -> Result<()> {
-        match &self.failed {
-            None => Ok(()),
-            Some(reason) => Err(Error::new(
-                ErrorKind::Closed,
-                format!("a commit failed ({reason}), so what is stored is uncertain: open the stream again"),
-            )),
-        }
+        self.shared.check_commits(ErrorKind::Closed)
     }
 
     /// Takes appends from the front of what waits, commits them together, and answers them. Gives how
@@ -192,9 +195,11 @@ impl Sequencer {
                 };
             }
         }
+        self.shared.counters.waiting(waiting.len());
         let Group { frames, remove, cut, durability, answers, permits } = group;
         let durability = durability.unwrap_or_default();
-        let result = self.commit_group(frames, remove, durability).await;
+        let appends = answers.iter().filter(|(_, prepared)| prepared.is_ok()).count();
+        let result = self.commit_group(frames, remove, durability, appends).await;
         let uncut = if result.is_ok() { self.cut_all(cut, durability).await } else { Vec::new() };
         self.kept.shrink();
         let answered = answers.len();
@@ -285,14 +290,31 @@ impl Sequencer {
         }
     }
 
-    async fn commit_group(&mut self, frames: Vec<Pending>, remove: Vec<FrameId>, durability: Durability) -> Result<()> {
+    /// Commits the frames of so many appends, and shows them.
+    async fn commit_group(
+        &mut self,
+        frames: Vec<Pending>,
+        remove: Vec<FrameId>,
+        durability: Durability,
+        appends: usize,
+    ) -> Result<()> {
         if frames.is_empty() {
             return Ok(());
         }
         let insert: Vec<_> = frames.iter().filter(|frame| frame.store).map(|frame| Arc::clone(&frame.frame)).collect();
         let tail = insert.last().map_or(FrameId::MIN, |frame| frame.id);
         let soonest = insert.iter().filter_map(|frame| frame.expires_at_ms()).min();
+        let (stored, removed) = (insert.len(), remove.len());
         self.commit(Batch { insert, remove, durability }).await?;
+        let ephemeral = frames.iter().filter(|pending| pending.frame.ttl == Some(Ttl::Ephemeral)).count();
+        let counters = &self.shared.counters;
+        counters.appended_frames.add(frames.len() - ephemeral);
+        counters.ephemeral_frames.add(ephemeral);
+        // What a later frame of its own group pushed out came and went.
+        counters.expired_frames.add(removed + (frames.len() - ephemeral - stored));
+        if stored > 0 {
+            counters.groups.record(appends as u64);
+        }
         self.shared.window.publish(frames.into_iter().map(|pending| pending.frame), tail);
         self.shared.expiry.stored(soonest);
         Ok(())
@@ -324,6 +346,7 @@ impl Sequencer {
             }
             removed.clone_from(&remove);
             self.commit(Batch { insert: Vec::new(), remove, durability }).await?;
+            self.shared.counters.expired_frames.add(removed.len());
         }
     }
 
@@ -332,21 +355,26 @@ impl Sequencer {
         if batch.is_empty() {
             return Ok(());
         }
+        // The machine's steady clock and not the stream's: that one is for ids and TTLs, counts in
+        // milliseconds, may step back, and stands still in a test.
+        let (durability, since) = (batch.durability, Instant::now());
         let result = self.shared.store.commit(batch).await;
+        self.shared.counters.committed(durability, since.elapsed());
         if let Err(error) = &result {
             self.kept.clear();
             use ErrorKind::{Conflict, Corrupt, InvalidInput, Locked, NotFound, Unsupported};
             // With these the store says that it has changed nothing.
             if !matches!(error.kind(), InvalidInput | Conflict | Corrupt | Locked | NotFound | Unsupported) {
                 tracing::error!(%error, "a commit failed; the stream refuses writes until it is opened again");
-                self.failed = Some(error.to_string());
+                // The first reason stays.
+                let _ = self.shared.failed.set(error.to_string());
             }
         }
         result
     }
 
     /// Removes those of `ids` that can be, and reports the first that cannot.
-    async fn remove(&mut self, ids: Vec<FrameId>) -> Result<usize> {
+    async fn remove(&mut self, ids: Vec<FrameId>, reason: Removal) -> Result<usize> {
         self.check_writable()?;
         let mut remove = Vec::with_capacity(ids.len());
         let mut refused = None;
@@ -364,6 +392,10 @@ impl Sequencer {
         let durability = self.shared.settings.durability;
         let removed = remove.len();
         self.commit(Batch { insert: Vec::new(), remove, durability }).await?;
+        match reason {
+            Removal::Call => self.shared.counters.removed_frames.add(removed),
+            Removal::Expiry => self.shared.counters.expired_frames.add(removed),
+        }
         refused.map_or(Ok(removed), Err)
     }
 
@@ -402,6 +434,7 @@ impl Sequencer {
         let soonest = insert.iter().filter_map(|frame| frame.expires_at_ms()).min();
         let durability = self.shared.settings.durability;
         self.commit(Batch { insert, remove: Vec::new(), durability }).await?;
+        self.shared.counters.imported_frames.add(topics.len());
         self.last_id = self.last_id.max(newest);
         topics.iter().for_each(|topic| self.kept.forget(topic));
         self.shared.window.publish([], newest);
