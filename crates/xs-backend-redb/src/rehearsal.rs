@@ -51,6 +51,15 @@ struct State {
     blocks: BTreeMap<u64, Vec<u8>>,
 }
 
+impl Drop for Rehearsal {
+    /// Closing the file is not enough: a process that another thread is about to start holds its lock, too,
+    /// until it has become another program.
+    fn drop(&mut self) {
+        // Where this fails, the lock ends with the file all the same, only later.
+        let _ = self.file.unlock();
+    }
+}
+
 impl Rehearsal {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
