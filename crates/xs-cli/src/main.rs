@@ -1,29 +1,28 @@
 //! `xs`: the command line.
 
-mod address;
+mod archive;
 mod args;
-mod client;
 mod commands;
-mod copy;
+mod connect;
 mod failure;
-mod ids;
+mod history;
+mod lines;
 mod output;
-mod serve;
+mod short_form;
+mod signals;
+mod terminal;
+mod top;
+mod units;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 fn main() -> ExitCode {
-    let args = args::Args::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return failure::Failure::new(format!("starting a runtime: {error}")).report(),
+    let argv = std::env::args_os().collect();
+    let args = match short_form::parse(argv, std::env::var_os("XS_ADDR")) {
+        Ok(args) => args,
+        Err(error) => error.exit(),
     };
-    let result = runtime.block_on(commands::run(args.command));
-    // A read of standard input that is still waiting must not keep the process.
-    runtime.shutdown_background();
-    match result {
+    match commands::run(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }

@@ -1,46 +1,82 @@
-//! Writing what a server sends to standard output.
+//! Writing what a server sends to standard output: as it is, byte for byte, unless a person reads it.
 
-use std::io::IsTerminal as _;
+use std::io::Write as _;
 
 use futures::StreamExt as _;
-use http::Response;
-use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use tokio::io::AsyncWriteExt as _;
+use xs_client::{Request, Response};
 
+use crate::args::{Common, Target};
+use crate::connect;
 use crate::failure::{Failure, Result};
+use crate::terminal;
 
-/// Copies a body to standard output as it comes. Where the last line has no end, one is added when
-/// `line` says that it is a line.
-pub(crate) async fn pipe(response: Response<Incoming>, line: bool) -> Result<()> {
+/// What a body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Body {
+    /// Lines: where the last one has no end, one is added.
+    Lines,
+    /// Anything, which is left as it is.
+    Content,
+}
+
+/// Calls the server, and prints the frames that it answers.
+pub(crate) async fn frames(request: Request, target: &Target, common: &Common) -> Result<()> {
+    let client = connect::client(target, common)?;
+    let response = client.request(request).await.map_err(|error| Failure::of_call(&error))?;
+    match terminal::person_reads(common) {
+        true => terminal::frames::show(response, &client, common.color.palette()).await,
+        false => pipe(response, Body::Lines).await,
+    }
+}
+
+/// Calls the server, and prints what it answers.
+pub(crate) async fn bytes(request: Request, target: &Target, common: &Common, body: Body) -> Result<()> {
+    let client = connect::client(target, common)?;
+    let response = client.request(request).await.map_err(|error| Failure::of_call(&error))?;
+    pipe(response, body).await
+}
+
+/// Copies a body to standard output as it comes.
+pub(crate) async fn pipe(response: Response, body: Body) -> Result<()> {
     let mut out = tokio::io::stdout();
-    let written = |error: std::io::Error| Failure::io("writing to standard output", &error);
     let mut last = b'\n';
-    let mut chunks = response.into_body().into_data_stream();
+    let mut is_first = true;
+    let mut chunks = response.body;
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk
-            .map_err(|error| Failure::new(format!("the answer broke off: what was printed is not all ({error})")))?;
-        out.write_all(&chunk).await.map_err(written)?;
+        let chunk = chunk.map_err(|error| broken_off(&error))?;
+        if std::mem::take(&mut is_first) && body == Body::Content && terminal::is_terminal() && chunk.contains(&0) {
+            return Err(Failure::new(
+                "this content is binary, and would upset the terminal: write it to a file with >",
+            ));
+        }
+        out.write_all(&chunk).await.map_err(|error| written(&error))?;
         // A follower's reader waits for each frame.
-        out.flush().await.map_err(written)?;
+        out.flush().await.map_err(|error| written(&error))?;
         last = chunk.last().copied().unwrap_or(last);
     }
-    if line && last != b'\n' {
-        out.write_all(b"\n").await.map_err(written)?;
+    if body == Body::Lines && last != b'\n' {
+        out.write_all(b"\n").await.map_err(|error| written(&error))?;
     }
-    out.flush().await.map_err(written)
+    out.flush().await.map_err(|error| written(&error))
+}
+
+/// An answer that has begun and does not come to its end.
+pub(crate) fn broken_off(error: &xs::Error) -> Failure {
+    Failure::new(format!("{error}; what was printed is not all"))
+}
+
+fn written(error: &std::io::Error) -> Failure {
+    Failure::io("writing to standard output", error)
+}
+
+/// Bytes to standard output.
+pub(crate) fn print(bytes: &[u8]) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| written(&error))
 }
 
 /// One line to standard output.
 pub(crate) fn print_line(text: &str) -> Result<()> {
-    use std::io::Write as _;
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{text}")
-        .and_then(|()| out.flush())
-        .map_err(|error| Failure::io("writing to standard output", &error))
-}
-
-/// Whether a person reads what is printed.
-pub(crate) fn is_terminal() -> bool {
-    std::io::stdout().is_terminal()
+    print(format!("{text}\n").as_bytes())
 }

@@ -2,15 +2,143 @@
 
 use std::time::Duration;
 
-/// Connections served at a time. Beyond it, new ones wait to be accepted. Each is a file descriptor,
-/// and the usual limit of 1024 has to leave enough for the store, which fails without.
-pub const CONNECTIONS_MAX: usize = 640;
-/// How long a client may take to send the head of a request.
-pub const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long requests under way may take to end when the server stops.
-pub(crate) const GRACE: Duration = Duration::from_secs(10);
+use serde::{Deserialize, Serialize};
+use xs::{Error, ErrorKind, Result};
 
-/// Bytes of a body of frames that is taken as one atomic append, and of one line of an import.
+/// What the server grants its clients: plain data, for whoever runs it to set.
+///
+/// ```
+/// let mut limits = xs_server::Limits::default();
+/// limits.content_bytes_max = Some(64 << 20);
+/// limits.write_timeout = std::time::Duration::from_secs(20);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes of the head of a request: its line and its headers, of which there are at most 100. Larger
+    /// ones are answered with 431.
+    pub header_bytes_max: usize,
+    /// How long a client may take for a TLS handshake, and again for the head of a request. It counts from
+    /// when the request before was answered, so a connection without a request ends after it, too.
+    pub header_timeout: Duration,
+    /// How long a client may send no byte of a body that it has announced. Then it is answered with 408.
+    pub body_timeout: Duration,
+    /// How long a client may take no byte of what is sent to it. Then its connection ends, and the log says so.
+    pub write_timeout: Duration,
+    /// Bytes of the content of one request; larger content is answered with 413. `None`: any size.
+    pub content_bytes_max: Option<u64>,
+    /// Connections served at a time, at least [`CONNECTIONS_LEAST`]. Beyond it, new ones wait to be accepted. An
+    /// eighth of them, 64 at most, is kept for Unix sockets, so that nobody can lock the operator out from afar.
+    pub connections_max: usize,
+    /// Followers that one client may have at a time: one address, with one token. More are answered with 429.
+    /// Those on Unix sockets are never counted. `None`: 64, and as many as it likes on loopback.
+    pub followers_per_client: Option<usize>,
+    /// How long requests under way may take to end when the server stops.
+    pub grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            header_bytes_max: 256 * 1024,
+            header_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(60),
+            content_bytes_max: None,
+            connections_max: connections_for(open_files()),
+            followers_per_client: None,
+            grace: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Limits {
+    /// `InvalidInput`, naming it, where a limit leaves no room to serve anybody.
+    pub(crate) fn check(&self) -> Result<()> {
+        let invalid = |message: String| Err(Error::new(ErrorKind::InvalidInput, message));
+        let timeouts = [
+            ("header_timeout", self.header_timeout),
+            ("body_timeout", self.body_timeout),
+            ("write_timeout", self.write_timeout),
+        ];
+        if let Some((name, _)) = timeouts.iter().find(|(_, timeout)| timeout.is_zero()) {
+            return invalid(format!("limit {name} is 0: nobody is that fast"));
+        }
+        if !HEADER_BYTES.contains(&self.header_bytes_max) {
+            let (least, most) = (HEADER_BYTES.start(), HEADER_BYTES.end());
+            return invalid(format!("limit header_bytes_max is {}: from {least} to {most}", self.header_bytes_max));
+        }
+        if self.connections_max < CONNECTIONS_LEAST {
+            let message = format!("limit connections_max is {}: at least {CONNECTIONS_LEAST}", self.connections_max);
+            return invalid(message);
+        }
+        Ok(())
+    }
+
+    /// Bytes that a connection keeps of what comes in, and of what goes out, beside the piece that is being
+    /// written. hyper's own 400 KiB would let every client hold as much.
+    pub(crate) fn buffer_bytes(&self) -> usize {
+        self.header_bytes_max.max(CHUNK_BYTES)
+    }
+
+    /// Of the connections, those that network listeners may have.
+    pub(crate) fn network_connections(&self) -> usize {
+        self.connections_max - (self.connections_max / 8).min(64)
+    }
+}
+
+/// Raises the limit of open files of this process as far as it is allowed to and connections can use, and
+/// returns what it is then: [`Limits::default`] follows from it.
+pub fn raise_open_files() -> u64 {
+    #[cfg(unix)]
+    if let Err(error) = rlimit::increase_nofile_limit(OPEN_FILES_WANTED) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+    open_files()
+}
+
+/// The soft limit of open files.
+fn open_files() -> u64 {
+    #[cfg(unix)]
+    if let Ok((soft, _)) = rlimit::getrlimit(rlimit::Resource::NOFILE) {
+        return soft;
+    }
+    OPEN_FILES_WANTED
+}
+
+/// Each connection is a descriptor, and the store fails without some.
+fn connections_for(open_files: u64) -> usize {
+    let left = usize::try_from(open_files.saturating_sub(STORE_FILES)).unwrap_or(CONNECTIONS_MOST);
+    left.clamp(CONNECTIONS_LEAST, CONNECTIONS_MOST)
+}
+
+/// The least that [`Limits::connections_max`] can be: each listener has one of them to accept the next with.
+pub const CONNECTIONS_LEAST: usize = 16;
+/// The most that it is by itself.
+const CONNECTIONS_MOST: usize = 10_000;
+/// Open files that are left to the store.
+const STORE_FILES: u64 = 384;
+/// Open files that are enough for whatever is served here.
+const OPEN_FILES_WANTED: u64 = 65_536;
+/// hyper keeps 8 KiB at least; beyond a mebibyte, heads would be bodies.
+const HEADER_BYTES: std::ops::RangeInclusive<usize> = 8 * 1024..=1024 * 1024;
+
+/// Followers of one client that comes from beyond loopback.
+pub(crate) const FOLLOWERS_FROM_AFAR: usize = 64;
+/// How long a client that was answered before it had sent everything may take to read the answer.
+pub(crate) const LINGER: Duration = Duration::from_secs(1);
+/// After a failed accept, such as when file descriptors are spent: how long until the next.
+pub(crate) const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+/// A network connection on which nothing has come for so long is probed, so often, so many times in vain.
+#[allow(dead_code, reason = "not every system can be asked for it")]
+pub(crate) const PROBE: (Duration, Duration, u32) = (Duration::from_secs(60), Duration::from_secs(15), 4);
+/// Bytes of a file of tokens or certificates.
+pub(crate) const SECRETS_BYTES_MAX: u64 = 1024 * 1024;
+/// Bytes of a path that are logged.
+pub(crate) const LOGGED_PATH_BYTES: usize = 256;
+
+/// Bytes of a body of frames that is taken as one atomic append.
 pub const BODY_FRAMES_BYTES_MAX: usize = 24 * 1024 * 1024;
 /// Frames of an import that are stored at a time.
 pub(crate) const IMPORT_STEP_FRAMES: usize = 1000;
@@ -24,4 +152,55 @@ pub(crate) const CHUNK_BYTES: usize = 64 * 1024;
 pub(crate) const TOPICS_AT_ONCE: usize = 64;
 /// How long nothing has to come to a follower of a stopping server before it is taken to have seen
 /// everything.
-pub(crate) const QUIET: std::time::Duration = std::time::Duration::from_millis(300);
+pub(crate) const QUIET: Duration = Duration::from_millis(300);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_store_keeps_its_files() {
+        for (open_files, connections) in
+            [(0, 16), (256, 16), (400, 16), (1024, 640), (4096, 3712), (65_536, 10_000), (u64::MAX, 10_000)]
+        {
+            assert_eq!(connections_for(open_files), connections, "{open_files}");
+        }
+    }
+
+    #[test]
+    fn what_leaves_no_room_is_refused_by_name() {
+        assert!(Limits::default().check().is_ok());
+        type Case = (&'static str, fn(&mut Limits));
+        let bad: [Case; 6] = [
+            ("header_timeout", |limits| limits.header_timeout = Duration::ZERO),
+            ("body_timeout", |limits| limits.body_timeout = Duration::ZERO),
+            ("write_timeout", |limits| limits.write_timeout = Duration::ZERO),
+            ("header_bytes_max", |limits| limits.header_bytes_max = 100),
+            ("header_bytes_max", |limits| limits.header_bytes_max = usize::MAX),
+            ("connections_max", |limits| limits.connections_max = 0),
+        ];
+        for (name, set) in bad {
+            let mut limits = Limits::default();
+            set(&mut limits);
+            let error = limits.check().unwrap_err();
+            assert!(error.kind() == ErrorKind::InvalidInput && error.to_string().contains(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn they_are_plain_data() {
+        let mut limits = Limits { followers_per_client: Some(3), ..Limits::default() };
+        let text = serde_json::to_string(&limits).unwrap();
+        assert_eq!(serde_json::from_str::<Limits>(&text).unwrap(), limits);
+        limits = serde_json::from_str(r#"{"content_bytes_max":7}"#).unwrap();
+        assert_eq!(limits, Limits { content_bytes_max: Some(7), ..Limits::default() });
+        assert!(serde_json::from_str::<Limits>(r#"{"content_bytes":7}"#).is_err());
+    }
+
+    #[test]
+    fn sockets_have_connections_of_their_own() {
+        for (all, network) in [(16, 14), (640, 576), (10_000, 9936)] {
+            assert_eq!(Limits { connections_max: all, ..Limits::default() }.network_connections(), network);
+        }
+    }
+}

@@ -1,118 +1,225 @@
 //! Serving, and stopping without dropping anything.
 
+use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
+use axum::Router;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
-use serde_json::json;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tracing::Instrument as _;
 use xs::{EventStream, Frame, Result};
 
-use crate::limits::{CONNECTIONS_MAX, GRACE, HEADER_TIMEOUT};
-use crate::listen::{Connection, Listener};
+use crate::access::Access;
+use crate::connection::{Io, Unread, Wire};
+use crate::guard::{Connection, Guard};
+use crate::limits::{ACCEPT_RETRY, Limits};
+use crate::listen::{Accepted, Listener, Medium};
+use crate::room::{Room, Taken};
 use crate::routes::{App, app};
-
-/// After a failed accept, such as when file descriptors are spent: how long until the next.
-const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+use crate::trace;
 
 /// One stream behind its listeners.
 #[derive(Debug)]
 pub struct Server {
     stream: EventStream,
     listeners: Vec<Listener>,
+    limits: Limits,
+    access: Access,
+    announce: bool,
 }
 
 impl Server {
-    /// A server of `stream` that is not running yet. The first listener is its own socket; the
-    /// others are what it is exposed at.
+    /// A server of `stream` that is not running yet. The first listener, where it is a socket, is the stream's
+    /// own; the others are what it is exposed at.
     pub fn new(stream: EventStream, listeners: Vec<Listener>) -> Self {
-        Self { stream, listeners }
+        Self { stream, listeners, limits: Limits::default(), access: Access::open(), announce: true }
+    }
+
+    /// With these limits.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Open to these only, over the network. A clone of `access` reloads the tokens while the server runs.
+    #[must_use]
+    pub fn access(mut self, access: Access) -> Self {
+        self.access = access;
+        self
+    }
+
+    /// Whether its start and its stop are frames of the stream, which they are if nothing is said.
+    #[must_use]
+    pub fn announce(mut self, announce: bool) -> Self {
+        self.announce = announce;
+        self
     }
 
     /// Serves until `stop` is ready: appends `xs.start`, and at the end `xs.stopping`; then lets
     /// requests under way finish within a grace period, ends followers, and closes the stream.
+    ///
+    /// `InvalidInput` before all that, where a limit is impossible, or a listener beyond loopback was bound for a
+    /// server with tokens.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<()> {
-        let Self { stream, listeners } = self;
-        let exposed: Vec<&str> = listeners.iter().skip(1).map(Listener::name).collect();
-        let expose = match exposed.as_slice() {
-            [] => json!(null),
-            [one] => json!(one),
-            many => json!(many),
-        };
-        stream.append(Frame::topic("xs.start")?.meta(json!({ "expose": expose })), ()).await?;
+        let Self { stream, listeners, limits, access, announce } = self;
+        limits.check()?;
+        listeners.iter().try_for_each(|listener| listener.check_tokens(!access.is_open()))?;
+        if announce {
+            stream.append(Frame::topic("xs.start")?.meta(json!({ "expose": exposed(&listeners) })), ()).await?;
+        }
 
+        let limits = Arc::new(limits);
         let (stopping, stopped) = watch::channel(false);
-        let router = app(App { stream: stream.clone(), stopping: stopped });
+        let state = App::new(stream.clone(), stopped.clone());
+        let counters = Arc::clone(&state.counters);
+        let serving = Arc::new(Serving {
+            app: app(state),
+            http: http(&limits),
+            guard: Arc::new(Guard::new(access, Arc::clone(&limits), Arc::clone(&counters))),
+            limits: Arc::clone(&limits),
+            stopping: stopped,
+        });
         let graceful = GracefulShutdown::new();
-        let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let room = Room::new(&limits);
         let mut accepting = JoinSet::new();
         let (accepted, mut incoming) = mpsc::channel(1);
         for listener in listeners {
-            accepting.spawn(accept(listener, Arc::clone(&connections), accepted.clone()));
+            accepting.spawn(accept(listener, room.clone(), accepted.clone()));
         }
         drop(accepted);
-        let mut serving = JoinSet::new();
+        let mut connections = JoinSet::new();
         let mut stop = std::pin::pin!(stop);
         loop {
-            let (connection, permit) = tokio::select! {
+            let (connection, taken) = tokio::select! {
                 () = &mut stop => break,
                 Some(accepted) = incoming.recv() => accepted,
                 // Those that have ended are taken out as they end.
-                Some(_) = serving.join_next() => continue,
+                Some(_) = connections.join_next() => continue,
             };
-            let service = TowerToHyperService::new(router.clone());
-            let served = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEADER_TIMEOUT)
-                .serve_connection(TokioIo::new(connection), service);
-            let served = graceful.watch(served);
-            serving.spawn(async move {
-                if let Err(error) = served.await {
-                    // A client that goes away in the middle is the usual reason.
-                    tracing::debug!(%error, "a connection ended early");
-                }
-                drop(permit);
-            });
+            let span = trace::connection(&connection.peer);
+            let served = Arc::clone(&serving).serve(connection, graceful.watcher());
+            let counted = (counters.connected(), taken);
+            let served = async move {
+                served.await;
+                drop(counted);
+            };
+            connections.spawn(served.instrument(span));
         }
         drop(incoming);
         accepting.shutdown().await;
         tracing::info!("stopping");
-        let noted = stream.append(Frame::topic("xs.stopping")?, ()).await;
+        let noted = match announce {
+            true => stream.append(Frame::topic("xs.stopping")?, ()).await.map(drop),
+            false => Ok(()),
+        };
         stopping.send_replace(true);
-        if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
-            tracing::warn!(
-                grace_seconds = GRACE.as_secs(),
-                "cutting off requests that take longer than the grace period"
-            );
+        if tokio::time::timeout(limits.grace, graceful.shutdown()).await.is_err() {
+            tracing::warn!(grace = ?limits.grace, "cutting off requests that take longer than the grace period");
         }
-        serving.shutdown().await;
-        drop(router);
+        connections.shutdown().await;
+        drop(serving);
         stream.close().await?;
-        noted.map(drop)
+        noted
     }
 }
 
-/// A connection, and its share of those that are served at a time.
-type Accepted = (Box<dyn Connection>, OwnedSemaphorePermit);
+/// What all connections share.
+struct Serving {
+    app: Router,
+    http: http1::Builder,
+    guard: Arc<Guard>,
+    limits: Arc<Limits>,
+    stopping: watch::Receiver<bool>,
+}
 
-/// Accepts until the server stops.
-async fn accept(listener: Listener, connections: Arc<Semaphore>, accepted: mpsc::Sender<Accepted>) {
-    tracing::info!(address = listener.name(), "listening");
-    while let Ok(permit) = Arc::clone(&connections).acquire_owned().await {
-        match listener.accept().await {
-            Ok(connection) => {
-                if accepted.send((connection, permit)).await.is_err() {
-                    return;
+impl Serving {
+    /// Serves a connection to its end.
+    async fn serve(self: Arc<Self>, accepted: Accepted, watcher: Watcher) {
+        let Accepted { wire, peer, tls } = accepted;
+        let unread = Unread::default();
+        let io = Io::new(wire, peer.clone(), unread.clone(), self.limits.write_timeout);
+        let io: Box<dyn Wire> = match tls {
+            None => Box::new(io),
+            Some(tls) => {
+                let mut stopping = self.stopping.clone();
+                let shaken = tokio::select! {
+                    shaken = tls.accept(io, self.limits.header_timeout) => shaken,
+                    _ = stopping.wait_for(|stopping| *stopping) => return,
+                };
+                match shaken {
+                    Ok(io) => Box::new(io),
+                    // Scanners, plain HTTP, clients that do not trust the certificate.
+                    Err(error) => {
+                        tracing::debug!(%error, "a TLS handshake failed");
+                        return;
+                    }
                 }
             }
-            Err(error) => {
-                tracing::warn!(%error, address = listener.name(), "accepting a connection failed");
-                tokio::time::sleep(ACCEPT_RETRY).await;
-            }
+        };
+        let connection = Arc::new(Connection { guard: Arc::clone(&self.guard), peer, unread });
+        let service = service_fn(|request| {
+            let (connection, app) = (Arc::clone(&connection), self.app.clone());
+            async move { Ok::<_, Infallible>(connection.answer(app, request).await) }
+        });
+        if let Err(error) = watcher.watch(self.http.serve_connection(TokioIo::new(io), service)).await {
+            // A client that goes away in the middle is the usual reason.
+            tracing::debug!(%error, "a connection ended early");
         }
     }
+}
+
+/// HTTP/1.1 within its limits. A connection has one buffer for what comes in and one for what goes out; they
+/// begin with 8 KiB, and what makes them grow to their limit are large heads, fast bodies and clients that do
+/// not take what they asked for.
+fn http(limits: &Limits) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_header_size(limits.header_bytes_max)
+        .max_buf_size(limits.buffer_bytes());
+    http
+}
+
+/// What `xs.start` says of where the server can be reached.
+fn exposed(listeners: &[Listener]) -> Value {
+    let own = listeners.first().is_some_and(|first| first.medium() == Medium::Socket);
+    let exposed: Vec<&str> = listeners.iter().skip(usize::from(own)).map(Listener::name).collect();
+    match exposed.as_slice() {
+        [] => json!(null),
+        [one] => json!(one),
+        many => json!(many),
+    }
+}
+
+/// Accepts until the server stops.
+async fn accept(listener: Listener, room: Room, accepted: mpsc::Sender<(Accepted, Taken)>) {
+    tracing::info!(address = listener.name(), "listening");
+    while let Ok(taken) = room.take(listener.medium()).await {
+        let connection = loop {
+            match listener.accept().await {
+                Ok(connection) => break connection,
+                Err(error) if is_of_client(&error) => tracing::debug!(%error, "a connection ended before it began"),
+                Err(error) => {
+                    tracing::warn!(%error, address = listener.name(), "accepting a connection failed");
+                    tokio::time::sleep(ACCEPT_RETRY).await;
+                }
+            }
+        };
+        if accepted.send((connection, taken)).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Whether a failed accept says nothing of the next one.
+fn is_of_client(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }

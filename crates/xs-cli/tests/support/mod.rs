@@ -18,13 +18,24 @@ use std::time::{Duration, Instant};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn xs() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_xs"))
+    let mut xs = Command::new(env!("CARGO_BIN_EXE_xs"));
+    // What whoever runs the tests has set for themselves.
+    for name in ["XS_ADDR", "XS_TOKEN", "XS_TLS_CA", "XS_LOG", "NO_COLOR"] {
+        xs.env_remove(name);
+    }
+    xs
 }
 
 /// Runs a command to its end, with this on standard input.
 pub(crate) fn run(args: &[&str], input: &[u8]) -> Output {
-    let mut child =
-        xs().args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    run_in(&[], args, input)
+}
+
+/// Runs it with these variables in its environment.
+pub(crate) fn run_in(environment: &[(&str, &str)], args: &[&str], input: &[u8]) -> Output {
+    let mut xs = xs();
+    xs.args(args).envs(environment.iter().copied());
+    let mut child = xs.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();
     let writing = std::thread::spawn(move || stdin.write_all(&input));
@@ -36,14 +47,24 @@ pub(crate) fn run(args: &[&str], input: &[u8]) -> Output {
 
 /// What a command that succeeds prints.
 pub(crate) fn ok(args: &[&str], input: &[u8]) -> String {
-    let output = run(args, input);
+    ok_in(&[], args, input)
+}
+
+/// What a command prints that succeeds with these variables in its environment.
+pub(crate) fn ok_in(environment: &[(&str, &str)], args: &[&str], input: &[u8]) -> String {
+    let output = run_in(environment, args, input);
     assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
 /// What a command says that fails, with exit code 1 and one line.
 pub(crate) fn fails(args: &[&str], input: &[u8]) -> String {
-    let output = run(args, input);
+    fails_in(&[], args, input)
+}
+
+/// What it says with these variables in its environment.
+pub(crate) fn fails_in(environment: &[(&str, &str)], args: &[&str], input: &[u8]) -> String {
+    let output = run_in(environment, args, input);
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{args:?}: {text}");
     assert_eq!(text.lines().count(), 1, "{args:?}: {text}");
@@ -100,10 +121,24 @@ impl Server {
         self.path.to_str().unwrap()
     }
 
+    /// The places that it is exposed at, as it says itself.
+    pub(crate) fn exposed(&self) -> Vec<String> {
+        let start = json(&ok(&["last", self.addr(), "xs.start"], b""));
+        match &start["meta"]["expose"] {
+            serde_json::Value::Array(places) => places.iter().map(|place| place.as_str().unwrap().to_owned()).collect(),
+            place => place.as_str().map(str::to_owned).into_iter().collect(),
+        }
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+    }
+
     /// Asks it to stop, and waits until it has.
     pub(crate) fn terminate(mut self) -> std::process::ExitStatus {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.signal("TERM");
         self.child.wait().unwrap()
     }
 

@@ -3,67 +3,52 @@
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::response::IntoResponse as _;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use futures::StreamExt as _;
-use http::{HeaderMap, StatusCode, header};
-use xs::{AppendOptions, BatchOptions, Content, Error, ErrorKind, Expect, Meta, NewFrame, Topic, Ttl};
+use http::{HeaderMap, header};
+use xs::{AppendOptions, BatchOptions, Meta, NewFrame};
+use xs_wire::{AppendQuery, Framing, META_HEADER, Params, frame_json};
 
+use super::body::{content, text};
 use super::{App, Segment, json};
 use crate::error::{ApiError, ApiResult};
-use crate::limits::BODY_FRAMES_BYTES_MAX;
-use crate::wire::{Framing, Params, frame_json};
+use crate::openapi::{self, About, BYTES, JSON, NDJSON, answer, binary, schema};
 
 pub(super) async fn one(
     State(app): State<App>,
-    Segment(topic): Segment,
+    topic: Segment,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Body,
 ) -> ApiResult {
     // Everything that can be refused is, before the body is taken.
-    let mut params = Params::parse(query.as_deref());
-    let mut frame = NewFrame::new(Topic::parse(&topic)?);
-    frame.ttl = params.value::<Ttl>("ttl")?;
-    let expect = expect(&mut params)?;
-    let with_timestamp = params.flag("with-timestamp")?;
-    params.finish()?;
+    let mut frame = NewFrame::new(topic.parse()?);
+    let query = AppendQuery::parse(Params::parse(query.as_deref()))?;
+    frame.ttl = query.ttl;
     frame.meta = meta(&headers)?;
-    let options = AppendOptions { durability: None, expect };
+    let options = AppendOptions { durability: None, expect: query.expect };
     let frame = app.stream.append_with(frame, content(body), options).await?;
-    Ok(json(frame_json(&frame, with_timestamp)?))
+    Ok(json(frame_json(&frame, query.with_timestamp)?))
 }
 
-/// A body on its way to the content store. One that breaks off is the client's failure.
-pub(super) fn content(body: Body) -> Content {
-    Content::stream(body.into_data_stream().map(|chunk| chunk.map_err(broken_off)))
+pub(super) fn about_one() -> About {
+    About::new("append", "frames", "Append a frame")
+        .more("The body is its content: it streams to the content store, whatever its size. No body, no hash.")
+        .path("topic", "What it is about", openapi::topic())
+        .query("ttl", "How long it is kept: forever, ephemeral, time:<ms> or last:<n>", openapi::ttl())
+        .query("expect", "Append only if the topic is empty (none), or if this is its last id", openapi::expect())
+        .query("with-timestamp", "Add the time of the id to the frame", openapi::flag())
+        .header(META_HEADER, "A JSON value that the frame carries, in standard base64", openapi::meta_text())
+        .takes(openapi::body("The content", false).content(BYTES, binary("Any bytes")))
+        .answers("200", answer("The frame as it is stored").content(JSON, schema("Frame")))
+        .refuses(&["409", "413"])
 }
 
-pub(super) fn broken_off(error: axum::Error) -> Error {
-    Error::new(ErrorKind::InvalidInput, "the request body broke off").with_source(error)
-}
-
-fn expect(params: &mut Params) -> Result<Option<Expect>, ApiError> {
-    match params.text("expect")?.as_deref() {
-        None => Ok(None),
-        Some("none") => Ok(Some(Expect::Empty)),
-        Some(text) => match text.parse() {
-            Ok(id) => Ok(Some(Expect::Last(id))),
-            Err(_) => {
-                Err(ApiError::invalid(format!("parameter expect={text:?}: expected none, or the topic's last id")))
-            }
-        },
+fn meta(headers: &HeaderMap) -> ApiResult<Option<Meta>> {
+    let mut given = headers.get_all(META_HEADER).iter();
+    match (given.next(), given.next()) {
+        (_, Some(_)) => Err(ApiError::invalid(format!("header {META_HEADER} is given twice"))),
+        (Some(value), None) => Ok(xs_wire::decode_meta(value.as_bytes())?),
+        (None, None) => Ok(None),
     }
-}
-
-fn meta(headers: &HeaderMap) -> Result<Option<Meta>, ApiError> {
-    let Some(value) = headers.get("xs-meta") else { return Ok(None) };
-    let bytes = STANDARD
-        .decode(value.as_bytes())
-        .map_err(|error| ApiError::invalid(format!("header xs-meta is not standard base64: {error}")))?;
-    let text = String::from_utf8(bytes)
-        .map_err(|error| ApiError::invalid(format!("header xs-meta is not base64 of UTF-8: {error}")))?;
-    Meta::parse(&text).map_err(|error| error.context("header xs-meta").into())
 }
 
 /// Many frames, one atomic append.
@@ -90,15 +75,11 @@ pub(super) async fn many(State(app): State<App>, RawQuery(query): RawQuery, body
     Ok(([(header::CONTENT_TYPE, Framing::Ndjson.content_type())], lines).into_response())
 }
 
-async fn text(body: Body) -> Result<String, ApiError> {
-    let mut chunks = body.into_data_stream();
-    let mut bytes = Vec::new();
-    while let Some(chunk) = chunks.next().await {
-        bytes.extend_from_slice(&chunk.map_err(broken_off)?);
-        if bytes.len() > BODY_FRAMES_BYTES_MAX {
-            let message = format!("a body of frames holds at most {BODY_FRAMES_BYTES_MAX} bytes");
-            return Err(ApiError::invalid(message).with_status(StatusCode::PAYLOAD_TOO_LARGE));
-        }
-    }
-    String::from_utf8(bytes).map_err(|error| ApiError::invalid(format!("the body is not UTF-8: {error}")))
+pub(super) fn about_many() -> About {
+    let lines = openapi::text("A NewFrame as JSON on each line. Their content is stored already, if they name any");
+    About::new("append-many", "frames", "Append many frames: all or none, one after the other")
+        .query("with-timestamp", "Add the time of its id to each frame", openapi::flag())
+        .takes(openapi::body("The frames, at most 24 MiB and 10,000 of them", true).content(NDJSON, lines))
+        .answers("200", answer("The frames as they are stored").content(NDJSON, openapi::text("A Frame on each line")))
+        .refuses(&["413"])
 }

@@ -2,23 +2,26 @@
 
 use axum::body::{Body, BodyDataStream};
 use axum::extract::{RawQuery, State};
-use axum::response::IntoResponse as _;
+use bytes::Bytes;
 use futures::StreamExt as _;
-use http::{StatusCode, header};
+use http::StatusCode;
 use xs::{EventStream, Frame, FrameId, Result};
+use xs_wire::{FRAME_LINE_BYTES_MAX, Framing, LineSplitter, Params};
 
-use super::append::broken_off;
+use super::body::broken_off;
+use super::read::response;
 use super::{App, json};
+use crate::encode::Encoder;
 use crate::error::{ApiError, ApiResult};
-use crate::limits::{BODY_FRAMES_BYTES_MAX, IMPORT_FRAMES_MAX, IMPORT_STEP_BYTES, IMPORT_STEP_FRAMES};
-use crate::wire::{Framing, Params, frames_body};
+use crate::limits::{IMPORT_FRAMES_MAX, IMPORT_STEP_BYTES, IMPORT_STEP_FRAMES};
+use crate::openapi::{self, About, JSON, NDJSON, answer, schema};
 
 /// Stores the lines of the body in steps as they come, so that its size does not matter. What was
 /// stored before a line that is refused stays stored: sending all of it again does no harm.
 pub(super) async fn import(State(app): State<App>, RawQuery(query): RawQuery, body: Body) -> ApiResult {
     Params::parse(query.as_deref()).finish()?;
-    let mut lines = Lines { chunks: body.into_data_stream(), buffer: Vec::new(), searched: 0, ended: false };
-    let mut import = Import { stream: app.stream.clone(), step: Vec::new(), step_bytes: 0, ids: Vec::new() };
+    let mut lines = Lines::new(body);
+    let mut import = Import::new(app.stream.clone());
     let mut number = 0u64;
     while let Some(line) = lines.next().await? {
         number += 1;
@@ -27,32 +30,45 @@ pub(super) async fn import(State(app): State<App>, RawQuery(query): RawQuery, bo
         }
         match parse(&line) {
             Ok(frame) => import.push(frame, line.len()).await?,
-            // One frame over several lines is what a script may send, too.
-            Err(error) if import.is_empty() => match parse(&lines.rest(line).await?) {
-                Ok(frame) => {
-                    import.push(frame.clone(), 0).await?;
-                    import.flush().await?;
-                    return Ok(json(frame.to_json()?));
+            Err(error) => {
+                let error = error.context(format_args!("line {number}"));
+                // One frame over several lines is what a script may send, too.
+                let whole = if import.first.is_none() { lines.rest(&line).await? } else { None };
+                match whole.map(|whole| parse(&whole)) {
+                    Some(Ok(frame)) => import.push(frame, 0).await?,
+                    _ => return Err(error.into()),
                 }
-                Err(_) => return Err(error.context(format_args!("line {number}")).into()),
-            },
-            Err(error) => return Err(error.context(format_args!("line {number}")).into()),
+                break;
+            }
         }
     }
     import.flush().await?;
-    match import.ids.as_slice() {
-        [] => Err(ApiError::invalid("the body holds no frame")),
-        // A frame that has expired by now has been imported all the same.
-        [id] => match app.stream.get(*id).await? {
-            Some(frame) => Ok(json(frame.to_json()?)),
-            None => Ok(StatusCode::OK.into_response()),
-        },
-        _ => {
-            let imported = frames(app.stream, import.ids);
-            let headers = [(header::CONTENT_TYPE, Framing::Ndjson.content_type())];
-            Ok((headers, frames_body(imported, Framing::Ndjson, false)).into_response())
+    match (import.ids.len(), import.first) {
+        (_, None) => Err(ApiError::invalid("the body holds no frame")),
+        (1, Some(frame)) => Ok(json(frame.to_json()?)),
+        (_, Some(_)) => {
+            let imported = frames(app.stream.clone(), import.ids);
+            Ok(response(&app, imported, Encoder::new(Framing::Ndjson, false)))
         }
     }
+}
+
+pub(super) fn about_import() -> About {
+    let lines = openapi::text("A StoredFrame as JSON on each line");
+    About::new("import", "frames", "Store frames as they are, ids included, without showing them to live readers")
+        .more("The same frame again is no error. What comes before a line that is refused stays stored.")
+        .takes(
+            openapi::body("One frame, or a frame a line, at most a million", true)
+                .content(JSON, schema("StoredFrame"))
+                .content(NDJSON, lines),
+        )
+        .answers(
+            "200",
+            answer("The frames that are stored now")
+                .content(JSON, schema("Frame"))
+                .content(NDJSON, openapi::text("A Frame as JSON on each line")),
+        )
+        .refuses(&["409", "413"])
 }
 
 fn parse(bytes: &[u8]) -> Result<Frame> {
@@ -77,11 +93,13 @@ struct Import {
     step_bytes: usize,
     /// Of all that was imported, to be answered.
     ids: Vec<FrameId>,
+    /// To be answered where it is the only one, whether or not it has expired by then.
+    first: Option<Frame>,
 }
 
 impl Import {
-    fn is_empty(&self) -> bool {
-        self.ids.is_empty() && self.step.is_empty()
+    fn new(stream: EventStream) -> Self {
+        Self { stream, step: Vec::new(), step_bytes: 0, ids: Vec::new(), first: None }
     }
 
     async fn push(&mut self, frame: Frame, bytes: usize) -> ApiResult<()> {
@@ -90,6 +108,7 @@ impl Import {
                 "one import holds at most {IMPORT_FRAMES_MAX} frames; those are imported, send the others apart"
             )));
         }
+        self.first.get_or_insert_with(|| frame.clone());
         self.step_bytes += bytes;
         self.step.push(frame);
         if self.step.len() >= IMPORT_STEP_FRAMES || self.step_bytes >= IMPORT_STEP_BYTES {
@@ -109,50 +128,53 @@ impl Import {
 /// A body as lines.
 struct Lines {
     chunks: BodyDataStream,
-    buffer: Vec<u8>,
-    /// How much of the buffer is known to hold no line's end.
-    searched: usize,
+    lines: LineSplitter,
     ended: bool,
 }
 
 impl Lines {
-    async fn next(&mut self) -> ApiResult<Option<Vec<u8>>> {
+    fn new(body: Body) -> Self {
+        Self { chunks: body.into_data_stream(), lines: LineSplitter::new(FRAME_LINE_BYTES_MAX), ended: false }
+    }
+
+    async fn next(&mut self) -> ApiResult<Option<Bytes>> {
         loop {
-            let rest = self.buffer.get(self.searched..).unwrap_or_default();
-            if let Some(at) = rest.iter().position(|byte| *byte == b'\n') {
-                let end = self.searched + at + 1;
-                self.searched = 0;
-                return Ok(Some(self.buffer.drain(..end).collect()));
+            let line = self.lines.next_line();
+            if let Some(line) = line.map_err(|error| too_large(error.into()))? {
+                return Ok(Some(line));
             }
-            self.searched = self.buffer.len();
-            if self.ended {
-                self.searched = 0;
-                let last = std::mem::take(&mut self.buffer);
-                return Ok((!last.is_empty()).then_some(last));
+            match self.chunk().await? {
+                Some(chunk) => self.lines.push(&chunk),
+                None => {
+                    let last = self.lines.take_rest();
+                    return Ok((!last.is_empty()).then_some(last));
+                }
             }
-            self.fill().await?;
         }
     }
 
-    /// All that is left, behind `line`.
-    async fn rest(&mut self, mut line: Vec<u8>) -> ApiResult<Vec<u8>> {
-        while !self.ended {
-            self.fill().await?;
+    /// All that is left, behind `line`; `None` where that is more than a frame can be.
+    async fn rest(&mut self, line: &[u8]) -> ApiResult<Option<Vec<u8>>> {
+        let mut whole = [line, b"\n", &self.lines.take_rest()].concat();
+        while let Some(chunk) = self.chunk().await? {
+            whole.extend_from_slice(&chunk);
+            if whole.len() > FRAME_LINE_BYTES_MAX {
+                return Ok(None);
+            }
         }
-        line.append(&mut self.buffer);
-        Ok(line)
+        Ok(Some(whole))
     }
 
-    async fn fill(&mut self) -> ApiResult<()> {
-        match self.chunks.next().await {
-            None => self.ended = true,
-            Some(Ok(chunk)) => self.buffer.extend_from_slice(&chunk),
-            Some(Err(error)) => return Err(broken_off(error).into()),
+    async fn chunk(&mut self) -> ApiResult<Option<Bytes>> {
+        if self.ended {
+            return Ok(None);
         }
-        match self.buffer.len() > BODY_FRAMES_BYTES_MAX {
-            true => Err(ApiError::invalid(format!("a line holds at most {BODY_FRAMES_BYTES_MAX} bytes"))
-                .with_status(StatusCode::PAYLOAD_TOO_LARGE)),
-            false => Ok(()),
-        }
+        let chunk = self.chunks.next().await.transpose().map_err(broken_off)?;
+        self.ended = chunk.is_none();
+        Ok(chunk)
     }
+}
+
+fn too_large(error: ApiError) -> ApiError {
+    error.with_status(StatusCode::PAYLOAD_TOO_LARGE)
 }

@@ -4,49 +4,114 @@ use std::task::Poll;
 
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
-use futures::stream::{Stream, StreamExt as _};
+use futures::stream::{Stream, StreamExt as _, TryStreamExt as _};
 use http::{HeaderMap, header};
-use xs::{Frame, FrameId, ReadOptions, Result};
+use xs::{Follow, Frame, FrameId, ReadOptions, Reader, Result};
+use xs_wire::{Framing, Params, ReadQuery};
 
 use super::App;
+use super::body::frames_body;
+use crate::clients::{Client, Following};
+use crate::encode::Encoder;
 use crate::error::{ApiError, ApiResult};
 use crate::limits::QUIET;
-use crate::wire::{Framing, Params, frames_body, read_options};
+use crate::openapi::{self, About, EVENTS, NDJSON, answer, schema};
 
-pub(super) async fn cat(State(app): State<App>, RawQuery(query): RawQuery, headers: HeaderMap) -> ApiResult {
-    let (mut options, with_timestamp) = read_options(Params::parse(query.as_deref()))?;
+pub(super) async fn cat(
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    client: Client,
+) -> ApiResult {
+    let ReadQuery { mut options, with_timestamp } = ReadQuery::parse(Params::parse(query.as_deref()))?;
     let framing = framing(&headers);
-    if framing == Framing::Sse
-        && let Some(id) = last_event_id(&headers)?
-    {
+    let seen = last_event_id(&headers)?;
+    if let (Framing::Sse, Some(id)) = (framing, seen) {
         // A client that reconnects sends the query that it began with: what it has seen counts for
         // more than where it began.
         options = ReadOptions { after: Some(id), from: None, last: None, new: false, ..options };
     }
-    Ok(stream_frames(&app, options, framing, with_timestamp))
+    let encoder = Encoder::new(framing, with_timestamp);
+    match options.follow {
+        Follow::Off => {
+            let (_, frames) = begun(app.stream.read(options)).await?;
+            Ok(response(&app, frames, encoder))
+        }
+        _ => follow(&app, &client, options, encoder),
+    }
 }
 
-/// A response that streams what a read gives, until the server stops.
-pub(super) fn stream_frames(app: &App, options: ReadOptions, framing: Framing, with_timestamp: bool) -> Response {
-    let frames = until_stopping(app, options);
-    let headers = [(header::CONTENT_TYPE, framing.content_type()), (header::CACHE_CONTROL, "no-store")];
-    (headers, frames_body(frames, framing, with_timestamp)).into_response()
+pub(super) fn about_cat() -> About {
+    About::new("cat", "frames", "Read frames, in the order of their ids")
+        .more(
+            "With `Accept: text/event-stream` as server-sent events. When following history, one `xs.threshold` frame \
+             marks the seam to what is live; `xs.pulse` frames come at the heartbeat. Neither is stored or filtered.",
+        )
+        .query("topic", "Only these topics: a comma list of names and patterns such as user.*", openapi::filter())
+        .query("after", "Start after this id", openapi::frame_id())
+        .query("from", "Start at this id; wins over after", openapi::frame_id())
+        .query("limit", "Stop after so many frames, history and live together", openapi::count(0))
+        .query("last", "Of history, only the newest so many, oldest first", openapi::count(0))
+        .query("new", "No history", openapi::flag())
+        .query("follow", "Go on with what is appended; a number is milliseconds of a heartbeat", openapi::follow())
+        .query("with-timestamp", "Add the time of its id to each frame", openapi::flag())
+        .header(
+            "Last-Event-ID",
+            "With server-sent events: go on after this id, whatever the query says",
+            openapi::frame_id(),
+        )
+        .answers(
+            "200",
+            answer("The frames, as they come")
+                .content(NDJSON, openapi::text("A Frame as JSON on each line"))
+                .content(EVENTS, schema("FrameEvent")),
+        )
 }
 
-/// What a read gives. Once the server stops, a follower goes on until nothing has come for a moment: it
+/// A read whose first frame is there, and whether there is one: what fails before it is an answer,
+/// and not a transfer that breaks off.
+pub(super) async fn begun(mut frames: Reader) -> Result<(bool, impl Stream<Item = Result<Frame>> + Send + 'static)> {
+    let first = frames.try_next().await?;
+    Ok((first.is_some(), futures::stream::iter(first.map(Ok)).chain(frames)))
+}
+
+/// A response that streams frames.
+pub(super) fn response(
+    app: &App,
+    frames: impl Stream<Item = Result<Frame>> + Send + 'static,
+    encoder: Encoder,
+) -> Response {
+    let headers = [(header::CONTENT_TYPE, encoder.content_type()), (header::CACHE_CONTROL, "no-store")];
+    (headers, frames_body(frames, encoder, &app.counters)).into_response()
+}
+
+/// A response that follows, until the server stops. Its head is sent at once, whenever the first frame
+/// comes.
+pub(super) fn follow(app: &App, client: &Client, options: ReadOptions, encoder: Encoder) -> ApiResult {
+    let following = client.follow()?;
+    let encoder = encoder.follower(&app.encoded, options.new);
+    Ok(response(app, until_stopping(app, options, following), encoder))
+}
+
+/// What a follower is given. Once the server stops, it goes on until nothing has come for a moment: it
 /// may be on its way through history, and the store is not closed before it has ended.
-fn until_stopping(app: &App, options: ReadOptions) -> impl Stream<Item = Result<Frame>> + Send + use<> {
-    let follows = options.follow != xs::Follow::Off;
+fn until_stopping(
+    app: &App,
+    options: ReadOptions,
+    following: Following,
+) -> impl Stream<Item = Result<Frame>> + Send + use<> {
     let mut frames = app.stream.read(options);
     let mut stopping = app.stopping.clone();
     let mut stop = Box::pin(async move {
-        // History alone ends by itself; without a sender, nothing ever stops.
-        if !follows || stopping.wait_for(|stopping| *stopping).await.is_err() {
+        // Without a sender, nothing ever stops.
+        if stopping.wait_for(|stopping| *stopping).await.is_err() {
             std::future::pending().await
         }
     });
     let (mut stopped, mut quiet) = (false, None);
     futures::stream::poll_fn(move |cx| {
+        // Its client has one follower more for as long as this stream is there.
+        let _following = &following;
         if let Poll::Ready(frame) = frames.poll_next_unpin(cx) {
             quiet = None;
             return Poll::Ready(frame);

@@ -1,0 +1,22 @@
+//! `xs cas-post`: content in.
+
+use clap::Args;
+use http::Method;
+use xs::Content;
+use xs_client::Request;
+use xs_wire::paths;
+
+use crate::args::{Common, Target};
+use crate::failure::Result;
+use crate::output::{self, Body};
+
+#[derive(Debug, Args)]
+pub(crate) struct CasPost {
+    #[command(flatten)]
+    pub(crate) target: Target,
+}
+
+pub(crate) async fn run(args: CasPost, common: &Common) -> Result<()> {
+    let request = Request::new(Method::POST, paths::CAS).body(Content::reader(tokio::io::stdin()));
+    output::bytes(request, &args.target, common, Body::Lines).await
+}

@@ -1,0 +1,318 @@
+//! `xs export`: all frames and their content, as files (`archive` draws them).
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{self, BufWriter, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use clap::Args;
+use futures::{StreamExt as _, TryStreamExt as _};
+use indicatif::{HumanCount, ProgressBar};
+use tokio::io::AsyncWriteExt as _;
+use xs::{ByteRange, ContentHash, ContentHasher, ErrorKind, Filter, Frame, dirs};
+use xs_client::Client;
+
+use crate::archive::{self, Found};
+use crate::args::{Common, Target};
+use crate::failure::{Failure, Result};
+use crate::terminal::{self, progress};
+use crate::{connect, history, output, units};
+
+/// Contents that are fetched at a time.
+const CONTENTS_AT_ONCE: usize = 8;
+/// How much of a file is read at a time.
+const READ_BYTES: usize = 256 * 1024;
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// The directory: empty, missing, or one where an export was cut short
+    dir: PathBuf,
+}
+
+pub(crate) async fn run(args: Export, common: &Common) -> Result<()> {
+    let client = connect::client(&args.target, common)?;
+    // Of what is there is only asked to see how far the way is; and a server that does not answer is
+    // found before anything is made.
+    let last = client.last(Filter::all()).await.map_err(|error| Failure::of_call(&error))?;
+    let bar = progress::bar(1000)?;
+    let dir = args.dir;
+    let prepared = {
+        let (dir, bar) = (dir.clone(), bar.clone());
+        in_background(move || prepare(&dir, &bar)).await
+    };
+    let way = Way { first_ms: None, last_ms: last.map_or(0, |frame| frame.id.timestamp_ms()) };
+    let exported = match prepared {
+        Ok(()) => Exporting { client, dir: dir.clone(), bar: bar.clone(), under_way: Mutex::default() }.run(way).await,
+        Err(failure) => Err(failure),
+    };
+    bar.finish_and_clear();
+    let done = exported?;
+    match terminal::person_reads(common) {
+        true => output::print_line(&format!(
+            "{} frames and {} contents ({} fetched) in {}",
+            HumanCount(done.frames),
+            HumanCount(done.contents),
+            units::size(done.content_bytes),
+            dir.display()
+        )),
+        false => output::print_line(
+            &serde_json::json!({
+                "frames": done.frames, "contents": done.contents, "content_bytes": done.content_bytes
+            })
+            .to_string(),
+        ),
+    }
+}
+
+/// Makes the directory ready. What an export that was cut short has left is kept as far as it is whole.
+fn prepare(dir: &Path, bar: &ProgressBar) -> Result<()> {
+    let doing = |error: io::Error| Failure::io(&format!("writing to {}", dir.display()), &error);
+    match archive::look(dir).map_err(doing)? {
+        Found::Nothing => {}
+        Found::Unfinished => {
+            for entry in fs::read_dir(archive::contents(dir)).into_iter().flatten() {
+                let path = entry.map_err(doing)?.path();
+                if !is_whole(&path).map_err(doing)? {
+                    fs::remove_file(&path).map_err(doing)?;
+                }
+                bar.set_message("checking what is there");
+            }
+        }
+        Found::Other => {
+            return Err(Failure::new(format!(
+                "{} holds something else already: export into a directory that is empty or missing",
+                dir.display()
+            )));
+        }
+    }
+    dirs::create_all(dir).map_err(doing)?;
+    // First of all the file that says whose directory this is.
+    fs::File::create(archive::unfinished(dir)).map_err(doing)?;
+    dirs::create_all(&archive::contents(dir)).map_err(doing)
+}
+
+/// Whether a file holds the content that its name says.
+fn is_whole(path: &Path) -> io::Result<bool> {
+    match path.file_name().and_then(|name| archive::hash(name.to_str()?)) {
+        Some(expected) => Ok(hash_of(path)? == expected),
+        None => Ok(false),
+    }
+}
+
+/// The hash of a file's bytes.
+pub(super) fn hash_of(path: &Path) -> io::Result<ContentHash> {
+    let mut file = fs::File::open(path)?;
+    let mut hasher = ContentHasher::new();
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hasher.finish()),
+            read => hasher.update(buffer.get(..read).unwrap_or_default()),
+        }
+    }
+}
+
+/// Runs what waits for a disk where it holds up nobody.
+pub(super) async fn in_background<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(Failure::new(format!("working with files: {error}"))))
+}
+
+/// What was exported.
+#[derive(Clone, Copy, Debug, Default)]
+struct Done {
+    frames: u64,
+    /// Those that were there already included.
+    contents: u64,
+    /// Of those that were fetched.
+    content_bytes: u64,
+}
+
+/// From which time to which, to tell how far it is.
+#[derive(Clone, Copy, Debug)]
+struct Way {
+    first_ms: Option<u64>,
+    last_ms: u64,
+}
+
+impl Way {
+    /// How far a frame is, in thousandths.
+    fn permille(&mut self, frame: &Frame) -> u64 {
+        let at = frame.id.timestamp_ms();
+        let first = *self.first_ms.get_or_insert(at);
+        let (passed, all) = (at.saturating_sub(first), self.last_ms.saturating_sub(first));
+        passed.saturating_mul(1000).checked_div(all).unwrap_or(1000).min(1000)
+    }
+}
+
+struct Exporting {
+    client: Client,
+    dir: PathBuf,
+    bar: ProgressBar,
+    /// Contents that are being fetched: whoever comes later waits, and finds them there.
+    under_way: Mutex<UnderWay>,
+}
+
+type UnderWay = HashMap<ContentHash, Arc<tokio::sync::Mutex<()>>>;
+
+impl Exporting {
+    async fn run(self, mut way: Way) -> Result<Done> {
+        let path = archive::unfinished(&self.dir);
+        let writing = |error: io::Error| Failure::io(&format!("writing {}", path.display()), &error);
+        let mut out = BufWriter::with_capacity(READ_BYTES, fs::File::create(&path).map_err(writing)?);
+        let mut done = Done::default();
+        // A frame is written when its content is there, so that no file names what is missing.
+        let this = &self;
+        let frames = history::read(self.client.clone()).map(|frame| async move {
+            let (line, frame) = frame?;
+            let fetched = this.content_of(&frame).await?;
+            Ok::<_, Failure>((line, frame, fetched))
+        });
+        let mut frames = std::pin::pin!(frames.buffered(CONTENTS_AT_ONCE));
+        while let Some((line, frame, fetched)) = frames.try_next().await? {
+            match fetched {
+                Fetched::Gone => continue,
+                Fetched::Nothing | Fetched::There => {}
+                Fetched::New(bytes) => done.content_bytes += bytes,
+            }
+            out.write_all(&line).and_then(|()| out.write_all(b"\n")).map_err(writing)?;
+            done.frames += 1;
+            self.bar.set_position(way.permille(&frame));
+            self.bar.set_message(format!("{} frames, {}", HumanCount(done.frames), units::size(done.content_bytes)));
+        }
+        let dir = self.dir.clone();
+        done.contents = in_background(move || finish(out, &dir)).await?;
+        Ok(done)
+    }
+
+    /// Sees to it that the content of a frame is there.
+    async fn content_of(&self, frame: &Frame) -> Result<Fetched> {
+        let Some(hash) = frame.hash else { return Ok(Fetched::Nothing) };
+        let mine = Arc::clone(self.contents_under_way().entry(hash).or_default());
+        let turn = mine.lock().await;
+        let fetched = match tokio::fs::try_exists(archive::content(&self.dir, hash)).await {
+            Ok(true) => Ok(Fetched::There),
+            _ => self.fetch(hash).await,
+        };
+        drop(turn);
+        // It is there now, or the export ends.
+        self.contents_under_way().remove(&hash);
+        match fetched {
+            Err((Some(ErrorKind::NotFound), failure)) => {
+                // A frame that has gone since it was listed takes its content along.
+                let there = self.client.get(frame.id).await.map_err(|error| Failure::of_call(&error))?;
+                match there {
+                    None => Ok(Fetched::Gone),
+                    Some(_) => Err(failure.context(format_args!("frame {}", frame.id))),
+                }
+            }
+            Err((_, failure)) => Err(failure.context(format_args!("content {hash} of frame {}", frame.id))),
+            Ok(fetched) => Ok(fetched),
+        }
+    }
+
+    fn contents_under_way(&self) -> MutexGuard<'_, UnderWay> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Fetches a content: under its name when it is whole and on the disk, and not before.
+    async fn fetch(&self, hash: ContentHash) -> Result<Fetched, Unfetched> {
+        let partial = archive::partial(&self.dir, hash);
+        let writing =
+            |error: io::Error| -> Unfetched { (None, Failure::io(&format!("writing {}", partial.display()), &error)) };
+        let reading = |error: xs::Error| -> Unfetched { (Some(error.kind()), Failure::of_call(&error)) };
+        let mut chunks = self.client.content(hash, ByteRange::FULL).await.map_err(reading)?;
+        let mut file = tokio::fs::File::create(&partial).await.map_err(writing)?;
+        let mut hasher = ContentHasher::new();
+        let mut bytes = 0;
+        while let Some(chunk) = chunks.try_next().await.map_err(reading)? {
+            hasher.update(&chunk);
+            bytes += chunk.len() as u64;
+            file.write_all(&chunk).await.map_err(writing)?;
+        }
+        let found = hasher.finish();
+        if found != hash {
+            return Err((None, Failure::new(format!("it came as {found}"))));
+        }
+        file.flush().await.map_err(writing)?;
+        file.sync_all().await.map_err(writing)?;
+        drop(file);
+        tokio::fs::rename(&partial, archive::content(&self.dir, hash)).await.map_err(writing)?;
+        Ok(Fetched::New(bytes))
+    }
+}
+
+/// Why a content is not there, and what kind of error it is where the server says so.
+type Unfetched = (Option<ErrorKind>, Failure);
+
+/// What became of the content of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fetched {
+    /// It has none.
+    Nothing,
+    /// It was there.
+    There,
+    /// It was fetched: so many bytes.
+    New(u64),
+    /// The frame was removed, or has expired, and its content with it.
+    Gone,
+}
+
+/// Makes all of it durable, and the export one that is finished. Returns how many contents it has.
+fn finish(out: BufWriter<fs::File>, dir: &Path) -> Result<u64> {
+    let doing = |error: io::Error| Failure::io(&format!("finishing {}", dir.display()), &error);
+    let file = out.into_inner().map_err(|error| doing(error.into_error()))?;
+    file.sync_all().map_err(doing)?;
+    let contents = archive::contents(dir);
+    let mut count = 0;
+    for entry in fs::read_dir(&contents).map_err(doing)? {
+        entry.map_err(doing)?;
+        count += 1;
+    }
+    dirs::sync(&contents).map_err(doing)?;
+    fs::rename(archive::unfinished(dir), archive::frames(dir)).map_err(doing)?;
+    dirs::sync(dir).map_err(doing)?;
+    Ok(count)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_whole_is_kept_and_the_rest_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let bar = ProgressBar::hidden();
+        prepare(dir.path(), &bar).unwrap();
+        let whole = archive::content(dir.path(), ContentHash::of(b"whole"));
+        let damaged = archive::content(dir.path(), ContentHash::of(b"damaged"));
+        let partial = archive::partial(dir.path(), ContentHash::of(b"partial"));
+        fs::write(&whole, "whole").unwrap();
+        fs::write(&damaged, "damage").unwrap();
+        fs::write(&partial, "partial").unwrap();
+        prepare(dir.path(), &bar).unwrap();
+        assert!(whole.exists() && !damaged.exists() && !partial.exists());
+    }
+
+    #[test]
+    fn a_directory_of_somebody_else_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("notes"), "precious").unwrap();
+        let failure = prepare(dir.path(), &ProgressBar::hidden()).unwrap_err();
+        assert!(format!("{failure:?}").contains("something else"), "{failure:?}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn how_far_it_is_follows_from_the_time() {
+        let frame = |ms: u64| Frame::topic("a").unwrap().with_id(xs::FrameId::from_u128(u128::from(ms) << 80));
+        let mut way = Way { first_ms: None, last_ms: 3000 };
+        let far: Vec<u64> = [1000, 2000, 3000, 9000].map(|ms| way.permille(&frame(ms))).to_vec();
+        assert_eq!(far, [0, 500, 1000, 1000]);
+        assert_eq!(Way { first_ms: None, last_ms: 5 }.permille(&frame(5)), 1000);
+    }
+}

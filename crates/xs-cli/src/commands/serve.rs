@@ -1,0 +1,269 @@
+//! `xs serve`: a store, its socket, and what it is exposed at.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use futures::StreamExt as _;
+use jiff::tz::TimeZone;
+use tokio::task::JoinSet;
+use tracing_subscriber::EnvFilter;
+use xs::{Frame, OpenOptions, ReadOptions};
+use xs_server::{Access, Binding, Exposure, Limits, Listener, Server, Tls};
+
+use crate::args::Common;
+use crate::failure::{Failure, Result};
+use crate::signals::{self, Reload};
+use crate::terminal::colour::ColourChoice;
+use crate::terminal::{self, time};
+use crate::{output, units};
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// The directory of the store
+    path: PathBuf,
+    /// Listen here too: :port, host:port, tls://host:port, or a socket path; repeatable
+    #[arg(long, value_name = "ADDR")]
+    expose: Vec<Exposure>,
+    /// The index of a new store: fjall, redb or sqlite [default: fjall]
+    #[arg(long)]
+    index: Option<String>,
+    /// The content store of a new store: fs, or a URL such as s3://bucket/prefix [default: fs]
+    #[arg(long, value_name = "fs|URL")]
+    cas: Option<String>,
+    /// How to log [default: text on a terminal, json elsewhere]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+    #[command(flatten)]
+    security: Security,
+    #[command(flatten)]
+    limits: LimitFlags,
+}
+
+/// How it is told who may call. SIGHUP reads the files again.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Security")]
+struct Security {
+    /// The certificate chain for tls:// (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The key of the certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Ask callers on the network for one of these tokens: one a line, read-only or read-write before it
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Listen beyond loopback also without tokens or TLS: whoever reaches it may read and write
+    #[arg(long)]
+    insecure: bool,
+}
+
+/// What clients are granted.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits")]
+struct LimitFlags {
+    /// Connections at a time [default: what the limit of open files allows]
+    #[arg(long, value_name = "N")]
+    connections_max: Option<usize>,
+    /// The most bytes of one content, such as 10GB [default: no limit]
+    #[arg(long, value_name = "SIZE", value_parser = units::bytes)]
+    content_bytes_max: Option<u64>,
+    /// How long the head of a request may take [default: 30s]
+    #[arg(long, value_name = "TIME", value_parser = units::some_duration)]
+    header_timeout: Option<Duration>,
+    /// How long a body may pause [default: 30s]
+    #[arg(long, value_name = "TIME", value_parser = units::some_duration)]
+    body_timeout: Option<Duration>,
+    /// How long a client may take no byte of what is sent to it [default: 60s]
+    #[arg(long, value_name = "TIME", value_parser = units::some_duration)]
+    write_timeout: Option<Duration>,
+    /// How long requests under way may take to end when it stops [default: 10s]
+    #[arg(long, value_name = "TIME", value_parser = units::duration)]
+    grace: Option<Duration>,
+    /// Followers of one client at a time [default: 64, no limit on sockets and loopback]
+    #[arg(long, value_name = "N")]
+    followers_per_client: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// Lines for a person
+    Text,
+    /// A JSON object a line
+    Json,
+}
+
+/// How long the last lines may take to be printed.
+const PRINTING: Duration = Duration::from_millis(500);
+
+pub(crate) async fn run(args: Serve, common: &Common) -> Result<()> {
+    let format = args.log_format.unwrap_or(if terminal::is_terminal() { LogFormat::Text } else { LogFormat::Json });
+    log(format, common.color);
+    // Caught from the start, so that a signal that comes early stops it as well.
+    let stop = signals::stop().map_err(|error| Failure::io("waiting for signals", &error))?;
+    // Before the store is opened: what is wrong with a file is found at once.
+    let security = Secured::read(&args.security)?;
+    let _reloading = security.reload_on_signal()?;
+    xs_server::raise_open_files();
+    let mut options = OpenOptions::new();
+    if let Some(index) = args.index {
+        options = options.index(index);
+    }
+    if let Some(cas) = args.cas {
+        options = options.cas(cas);
+    }
+    let stream = options.open(&args.path).await?;
+    let listeners = async {
+        let mut listeners = Vec::new();
+        if cfg!(unix) {
+            listeners.push(Listener::bind(&Exposure::Socket(args.path.join("sock")), &security.binding).await?);
+        }
+        for exposure in &args.expose {
+            listeners.push(Listener::bind(exposure, &security.binding).await?);
+        }
+        Ok::<_, xs::Error>(listeners)
+    };
+    let listeners = match listeners.await {
+        Ok(listeners) => listeners,
+        Err(error) => {
+            stream.close().await?;
+            return Err(error.into());
+        }
+    };
+    let printing = tokio::spawn(print_frames(stream.read(ReadOptions::new_only()), format));
+    let server = Server::new(stream, listeners).limits(args.limits.limits()).access(security.access);
+    let result = server.run(stop).await;
+    // It ends with the stream, unless the terminal is paused: that holds up nobody.
+    let _ = tokio::time::timeout(PRINTING, printing).await;
+    result.map_err(Failure::from)
+}
+
+impl LimitFlags {
+    fn limits(&self) -> Limits {
+        let mut limits = Limits::default();
+        let durations = [
+            (self.header_timeout, &mut limits.header_timeout),
+            (self.body_timeout, &mut limits.body_timeout),
+            (self.write_timeout, &mut limits.write_timeout),
+            (self.grace, &mut limits.grace),
+        ];
+        for (given, limit) in durations {
+            *limit = given.unwrap_or(*limit);
+        }
+        limits.connections_max = self.connections_max.unwrap_or(limits.connections_max);
+        limits.content_bytes_max = self.content_bytes_max.or(limits.content_bytes_max);
+        limits.followers_per_client = self.followers_per_client.or(limits.followers_per_client);
+        limits
+    }
+}
+
+/// Who may call, and the certificate.
+#[derive(Clone, Debug)]
+struct Secured {
+    access: Access,
+    binding: Binding,
+}
+
+impl Secured {
+    fn read(args: &Security) -> Result<Self> {
+        let access = args.token_file.as_ref().map(Access::from_file).transpose()?;
+        let tls = match (&args.tls_cert, &args.tls_key) {
+            (Some(certificate), Some(key)) => Some(Tls::from_files(certificate, key)?),
+            _ => None,
+        };
+        let binding = Binding { tls, tokens: access.is_some(), beyond_loopback: args.insecure };
+        Ok(Self { access: access.unwrap_or_else(Access::open), binding })
+    }
+
+    /// Reads the files again each time that the process is told to, if there are any, until what it
+    /// returns is dropped.
+    fn reload_on_signal(&self) -> Result<JoinSet<()>> {
+        let mut reloading = JoinSet::new();
+        // Without files, SIGHUP stays what it is: a terminal that goes away takes its server along.
+        if self.binding.tokens || self.binding.tls.is_some() {
+            let mut signal = Reload::new().map_err(|error| Failure::io("waiting for signals", &error))?;
+            let secured = self.clone();
+            reloading.spawn(async move {
+                loop {
+                    signal.next().await;
+                    let secured = secured.clone();
+                    // Files are read, which may take its time.
+                    if let Err(error) = tokio::task::spawn_blocking(move || secured.reload()).await {
+                        tracing::error!(%error, "reloading broke off");
+                    }
+                }
+            });
+        }
+        Ok(reloading)
+    }
+
+    /// Each by itself: a certificate that is bad keeps no token from being withdrawn.
+    fn reload(&self) {
+        let said = |what: &str, reloaded: xs::Result<()>| match reloaded {
+            Ok(()) => tracing::info!(what, "read again"),
+            Err(error) => tracing::error!(what, %error, "could not be read again, so that the old ones stay"),
+        };
+        if self.binding.tokens {
+            said("tokens", self.access.reload());
+        }
+        if let Some(tls) = &self.binding.tls {
+            said("certificate", tls.reload());
+        }
+    }
+}
+
+/// A line for each frame: for a person on a terminal, in the log elsewhere.
+async fn print_frames(mut frames: xs::Reader, format: LogFormat) {
+    let person_reads = terminal::is_terminal() && format == LogFormat::Text;
+    let zone = TimeZone::system();
+    while let Some(frame) = frames.next().await {
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(error) => {
+                tracing::error!(%error, "frames are no longer printed");
+                return;
+            }
+        };
+        match person_reads {
+            // A terminal that has gone is no reason to stop serving.
+            true => drop(output::print_line(&line(&frame, &zone))),
+            false => tracing::info!(id = %frame.id, topic = %frame.topic, "frame"),
+        }
+    }
+}
+
+/// Local time, the end of the id, the topic.
+fn line(frame: &Frame, zone: &TimeZone) -> String {
+    format!("{} {} {}", time::clock(frame.id, zone), time::short(frame.id), frame.topic)
+}
+
+/// Logs go to standard error, so that standard output holds nothing but results.
+fn log(format: LogFormat, colour: ColourChoice) {
+    let filter = EnvFilter::try_from_env("XS_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("info,fjall=warn,lsm_tree=warn,object_store=warn"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let set = match format {
+        LogFormat::Text => {
+            builder.with_target(false).with_ansi(colour.is_on() && std::io::stderr().is_terminal()).try_init()
+        }
+        LogFormat::Json => builder.json().try_init(),
+    };
+    if let Err(error) = set {
+        eprintln!("xs: logging is off: {error}");
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_a_short_line_for_a_person() {
+        let frame = Frame::topic("xs.start").unwrap().with_id("03d4q1qhbiv09ovtuhokw5yxv".parse().unwrap());
+        let line = line(&frame, &TimeZone::UTC);
+        assert!(line.ends_with(" w5yxv xs.start"), "{line}");
+        assert_eq!(line.len(), "11:27:54.464 9zalp xs.start".len());
+    }
+}

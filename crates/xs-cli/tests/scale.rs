@@ -1,0 +1,163 @@
+//! A thousand followers of the built server: what each costs while nothing happens, and that each gets
+//! every frame once while a thousand a second come in.
+// Every feature, as with the main job: once is enough for what takes its time.
+#![cfg(all(
+    target_os = "linux",
+    feature = "fjall",
+    feature = "redb",
+    feature = "sqlite",
+    feature = "cas-fs",
+    feature = "cas-object"
+))]
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test")]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use support::{PATIENCE, Server, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::UnixStream;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+const FOLLOWERS: usize = 1000;
+const APPENDERS: usize = 10;
+const FRAMES_EACH: usize = 100;
+/// Between two frames of one appender: all of them offer a thousand a second.
+const PACE: Duration = Duration::from_millis(10);
+/// Above what the server had before the first of them.
+const KIB_PER_FOLLOWER_MAX: f64 = 64.0;
+/// The followers here, as many connections in the server, and what both need beside.
+const OPEN_FILES: u64 = 4096;
+
+/// A connection that follows, and the ids of the events that it got.
+struct Follower {
+    socket: UnixStream,
+    unread: Vec<u8>,
+    ids: Vec<String>,
+}
+
+impl Follower {
+    /// One that has read history and waits for what comes.
+    async fn start(socket: &Path) -> Self {
+        let mut socket = UnixStream::connect(socket).await.unwrap();
+        let request = "GET /?follow&topic=scale.frame HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n";
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut follower = Self { socket, unread: Vec::with_capacity(4096), ids: Vec::new() };
+        // There is no history, so that the first event is the threshold.
+        while follower.ids.is_empty() {
+            follower.read().await;
+        }
+        follower.ids.clear();
+        follower
+    }
+
+    /// Takes what has come. The server sends whole events, so that the head of a chunk is a line of its own.
+    async fn read(&mut self) {
+        let read = timeout(PATIENCE, self.socket.read_buf(&mut self.unread)).await;
+        let read = read.unwrap_or_else(|_| panic!("nothing comes after {} frames", self.ids.len())).unwrap();
+        assert!(read > 0, "a follower was cut off after {} frames", self.ids.len());
+        let whole = self.unread.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        for line in self.unread[..whole].split(|byte| *byte == b'\n') {
+            if let Some(id) = line.strip_prefix(b"id: ") {
+                self.ids.push(String::from_utf8(id.to_vec()).unwrap());
+            }
+        }
+        self.unread.drain(..whole);
+    }
+
+    /// The ids of so many events.
+    async fn events(mut self, count: usize) -> Vec<String> {
+        while self.ids.len() < count {
+            self.read().await;
+        }
+        self.ids
+    }
+}
+
+/// Appends a frame, and gives its id.
+async fn append(connection: &mut BufReader<UnixStream>) -> String {
+    let request = "POST /append/scale.frame HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n";
+    connection.get_mut().write_all(request.as_bytes()).await.unwrap();
+    let (mut head, mut length) = (String::new(), 0);
+    while !head.ends_with("\r\n\r\n") {
+        let start = head.len();
+        assert!(connection.read_line(&mut head).await.unwrap() > 0, "{head}");
+        if let Some(value) = head[start..].strip_prefix("content-length: ") {
+            length = value.trim().parse().unwrap();
+        }
+    }
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    let mut body = vec![0; length];
+    connection.read_exact(&mut body).await.unwrap();
+    json(std::str::from_utf8(&body).unwrap())["id"].as_str().unwrap().to_owned()
+}
+
+/// Appends frames at its pace, or as fast as the server takes them where that is slower.
+async fn appender(socket: PathBuf) -> Vec<String> {
+    let mut connection = BufReader::new(UnixStream::connect(socket).await.unwrap());
+    let mut tick = interval(PACE);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let mut ids = Vec::new();
+    for _ in 0..FRAMES_EACH {
+        tick.tick().await;
+        ids.push(append(&mut connection).await);
+    }
+    ids
+}
+
+/// What a process has in memory.
+fn resident_kib(process: u32) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_thousand_followers_cost_little_and_lose_nothing() {
+    // Before the server starts, which inherits it.
+    let open_files = rlimit::increase_nofile_limit(OPEN_FILES).unwrap();
+    if open_files < OPEN_FILES {
+        eprintln!("skipped: {FOLLOWERS} followers need {OPEN_FILES} open files, {open_files} are allowed");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("store"));
+    let (process, socket) = (server.child.id(), server.path.join("sock"));
+    // Whatever the first of them makes once for all.
+    drop(Follower::start(&socket).await);
+    let before = resident_kib(process);
+    let mut followers = Vec::new();
+    for _ in 0..FOLLOWERS {
+        followers.push(Follower::start(&socket).await);
+    }
+    let each = (resident_kib(process) - before) / FOLLOWERS as f64;
+    println!("{FOLLOWERS} idle followers: {each:.1} KiB each");
+    assert!(each < KIB_PER_FOLLOWER_MAX, "an idle follower costs {each:.1} KiB");
+
+    let count = APPENDERS * FRAMES_EACH;
+    let start = Instant::now();
+    // One more is appended when all others are: a follower that got one of those twice lacks it.
+    let followers: Vec<_> = followers.into_iter().map(|follower| tokio::spawn(follower.events(count + 1))).collect();
+    let appenders: Vec<_> = (0..APPENDERS).map(|_| tokio::spawn(appender(socket.clone()))).collect();
+    let mut appended = Vec::new();
+    for ids in appenders {
+        appended.extend(ids.await.unwrap());
+    }
+    let appending = start.elapsed().as_secs_f64();
+    appended.sort();
+    appended.push(append(&mut BufReader::new(UnixStream::connect(&socket).await.unwrap())).await);
+    for follower in followers {
+        let got = follower.await.unwrap();
+        assert!(got == appended, "a follower lost or repeated a frame: {} of {}", got.len(), appended.len());
+    }
+    let all = start.elapsed().as_secs_f64();
+    println!(
+        "{count} frames appended at {:.0}/s, {:.0} deliveries/s, {:.1} KiB each after it",
+        count as f64 / appending,
+        (count * FOLLOWERS) as f64 / all,
+        (resident_kib(process) - before) / FOLLOWERS as f64,
+    );
+    assert!(server.terminate().success());
+}

@@ -1,0 +1,145 @@
+//! What every request passes on its way to the routes, and every answer on its way back. It stands around the
+//! router as a whole: there is no route that could be forgotten.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::{Body, HttpBody as _};
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderValue, Method, Request, StatusCode, header};
+use hyper::body::Incoming;
+use tower_service::Service as _;
+use tracing::Instrument as _;
+use xs::ErrorKind;
+
+use crate::access::{Access, Refused, TokenId};
+use crate::clients::{Client, Followers};
+use crate::connection::Unread;
+use crate::error::ApiError;
+use crate::limits::Limits;
+use crate::listen::{Medium, Peer};
+use crate::metrics::ServerCounters;
+use crate::origin::{self, Foreign};
+use crate::trace;
+use crate::watched::{Broken, Outcome, Watched};
+
+/// What a server lets in.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    access: Access,
+    limits: Arc<Limits>,
+    followers: Arc<Followers>,
+    counters: Arc<ServerCounters>,
+}
+
+impl Guard {
+    pub(crate) fn new(access: Access, limits: Arc<Limits>, counters: Arc<ServerCounters>) -> Self {
+        Self { access, limits, followers: Arc::default(), counters }
+    }
+}
+
+/// What is known of one connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) guard: Arc<Guard>,
+    pub(crate) peer: Peer,
+    pub(crate) unread: Unread,
+}
+
+impl Connection {
+    /// Answers a request.
+    pub(crate) async fn answer(&self, app: Router, request: Request<Incoming>) -> Response {
+        let since = Instant::now();
+        let span = trace::request(&request, &self.peer);
+        let mut response = self.pass(app, request).instrument(span.clone()).await;
+        trace::answered(&span, response.status(), since);
+        // Content is bytes of somebody; no browser is to take them for a page or a program.
+        response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        response
+    }
+
+    async fn pass(&self, mut app: Router, request: Request<Incoming>) -> Response {
+        self.unread.set(!request.body().is_end_stream());
+        let admitted = self.admit(&request).and_then(|token| Ok((token, self.watch(request)?)));
+        let (token, (mut request, outcome)) = match admitted {
+            Ok(admitted) => admitted,
+            Err(refusal) => {
+                // The routes count what they refuse; what is refused here does not come to them.
+                self.guard.counters.error(ErrorKind::InvalidInput);
+                tracing::info!(peer = %self.peer, ?refusal, "a request is not let in");
+                return refusal.into_response();
+            }
+        };
+        if request.method() == Method::GET {
+            let Guard { limits, followers, .. } = &*self.guard;
+            request.extensions_mut().insert(Client::of(&self.peer, token, limits, followers));
+        }
+        let response = match app.call(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        };
+        match outcome.and_then(|outcome| outcome.broken()) {
+            // The route saw a body that broke off; here it is known why.
+            Some(broken) if !response.status().is_success() => closing(broken),
+            _ => response,
+        }
+    }
+
+    /// The token that lets a request in, where one is needed.
+    fn admit(&self, request: &Request<Incoming>) -> Result<Option<TokenId>, Refusal> {
+        let place = &self.peer.place;
+        let access = &self.guard.access;
+        let by_name = place.medium != Medium::Socket && access.is_open();
+        origin::check(request, by_name.then_some(place.host.as_str())).map_err(Refusal::Foreign)?;
+        match place.medium {
+            Medium::Socket => Ok(None),
+            Medium::Tcp | Medium::Tls => {
+                let admitted = access.admit(request.method(), request.uri().path(), request.headers());
+                admitted.map_err(Refusal::Access)
+            }
+        }
+    }
+
+    /// The same request, its body held to its limits.
+    fn watch(&self, request: Request<Incoming>) -> Result<(Request<Body>, Option<Outcome>), Refusal> {
+        if request.body().is_end_stream() {
+            return Ok((request.map(|_| Body::empty()), None));
+        }
+        let (head, body) = request.into_parts();
+        let watched = Watched::new(body, head.uri.path(), &self.guard.limits, self.unread.clone());
+        let (body, outcome) = watched.map_err(Refusal::Body)?;
+        Ok((Request::from_parts(head, Body::new(body)), Some(outcome)))
+    }
+}
+
+/// Why a request does not come to the routes.
+#[derive(Debug)]
+enum Refusal {
+    Foreign(Foreign),
+    Access(Refused),
+    Body(Broken),
+}
+
+impl Refusal {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Foreign(foreign) => {
+                let status = match foreign {
+                    Foreign::Host(_) => StatusCode::BAD_REQUEST,
+                    Foreign::Name(_) | Foreign::Page => StatusCode::FORBIDDEN,
+                };
+                ApiError::invalid(foreign.message()).with_status(status).into_response()
+            }
+            Self::Access(refused) => refused.into_response(),
+            Self::Body(broken) => closing(broken),
+        }
+    }
+}
+
+/// What is said of a body that was not taken to its end. Nothing more is read after it.
+fn closing(broken: Broken) -> Response {
+    let mut response = ApiError::from(broken.error()).into_response();
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
