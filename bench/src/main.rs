@@ -1,14 +1,17 @@
-//! What xs costs beside the bare engine, as ratios within one run.
+//! What xs costs beside the bare engine, and its server beside xs in process, as ratios within one run.
 //!
-//! `cargo run --release -- append|read|queries|content|all [index] [frames]`; without a word, all of
-//! them on every index. Each pair of figures is taken in turns, several times, and the median of the
-//! ratios is what counts: the machine is not quiet. Ends with 1 when a bar is missed.
+//! `cargo run --release -- append|read|queries|server|content|start|all [index] [frames]`; without a
+//! word, all of them, on every index. Each pair of figures is taken in turns, several times, and the
+//! median of the ratios is what counts: the machine is not quiet. `start` times the built program,
+//! `../target/release/xs` or what `XS_BIN` names. Ends with 1 when a bar is missed.
 
 mod append;
 mod bare;
 mod content;
 mod queries;
 mod read;
+mod server;
+mod start;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,6 +29,10 @@ async fn main() -> xs::Result<()> {
     // Processes of their own, so that their memory is their own.
     match what.as_str() {
         "read-child" => read::child(Path::new(&args.next().expect("a path"))).await?,
+        "server-child" => {
+            let (store, socket) = (args.next().expect("a path"), args.next().expect("a path"));
+            server::child(Path::new(&store), Path::new(&socket)).await?;
+        }
         "content-child" => content::child(&args.next().expect("an endpoint")).await?,
         _ => {}
     }
@@ -42,9 +49,15 @@ async fn main() -> xs::Result<()> {
         if wanted("queries") {
             queries::run(index, frames).await?;
         }
+        if wanted("server") {
+            server::run(index, frames).await?;
+        }
     }
     if wanted("content") && only.is_none() {
         content::run().await?;
+    }
+    if wanted("start") && only.is_none() {
+        tokio::task::block_in_place(start::run);
     }
     if MISSED.load(Ordering::Relaxed) {
         std::process::exit(1);

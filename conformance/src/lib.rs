@@ -21,6 +21,10 @@
 //! syncs, starts the test binary again, and finds its subject by name. The syncs are watched on Linux
 //! only, by a library that is compiled with `cc`; elsewhere these cases pass without having looked.
 //!
+//! The cases of a pair call its stream. With the feature `transports` they can reach it through a server
+//! and a client, too, over a Unix socket or over TCP with TLS: [`Suite::pair_over`]. That is for this
+//! workspace; a backend makes no difference to it.
+//!
 //! Time and ids are injected: no case sleeps to see time pass, none depends on how fast the machine
 //! is. A case fails by a panic, which the harness reports under its name.
 #![allow(
@@ -39,6 +43,8 @@ mod damage;
 mod fault;
 mod memory;
 mod model;
+#[cfg(feature = "transports")]
+mod remote;
 mod results;
 mod store;
 mod stream;
@@ -46,7 +52,9 @@ mod subject;
 mod suite;
 mod syncs;
 mod tools;
+mod transport;
 
 pub use fault::{Gate, GatedStore};
 pub use subject::{Behind, CasSubject, MakeNewer, StoreSubject, make_newer};
 pub use suite::Suite;
+pub use transport::Transport;

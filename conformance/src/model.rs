@@ -31,8 +31,9 @@ pub(crate) fn cases() -> u32 {
     number("XS_MODEL_CASES", CASES)
 }
 
-/// Tries random values until one makes `case` panic, and then panics with the smallest such.
+/// Tries so many random values, until one makes `case` panic, and then panics with the smallest such.
 pub(crate) async fn check<S, F>(
+    cases: u32,
     strategy: impl FnOnce() -> S + Send + 'static,
     case: impl Fn(u32, S::Value) -> F + Send + 'static,
 ) where
@@ -40,7 +41,7 @@ pub(crate) async fn check<S, F>(
     F: Future<Output = ()>,
 {
     let config = Config {
-        cases: cases(),
+        cases,
         rng_seed: RngSeed::Fixed(number("XS_MODEL_SEED", 0)),
         max_shrink_iters: 500,
         failure_persistence: None,
@@ -94,6 +95,7 @@ fn operations() -> impl Strategy<Value = Operation> {
 pub(crate) async fn agrees(subject: &StoreSubject, dir: &Path) {
     let (subject, dir) = (subject.clone(), dir.to_owned());
     check(
+        cases(),
         || prop::collection::vec(operations(), 1..OPERATIONS),
         move |number, operations| {
             let (subject, place) = (subject.clone(), dir.join(number.to_string()));

@@ -11,6 +11,7 @@ use libtest_mimic::{Arguments, Trial};
 
 use crate::results::{Column, Results, check_section, take_refused};
 use crate::tools::Pair;
+use crate::transport::{IN_PROCESS, Transport, runs_over};
 use crate::{CasSubject, StoreSubject, cas, child, crash, memory, model, store, stream, syncs};
 
 /// A named case over `S`: given a subject and an empty directory of its own.
@@ -40,7 +41,7 @@ fn hang() -> Duration {
 pub struct Suite {
     pub(crate) stores: Vec<StoreSubject>,
     pub(crate) cas: Vec<CasSubject>,
-    pairs: Vec<(StoreSubject, CasSubject)>,
+    pairs: Vec<Pair>,
 }
 
 impl Suite {
@@ -61,7 +62,13 @@ impl Suite {
 
     /// Adds a pair of an index and a content store: cases E1 to E12.
     pub fn pair(&mut self, store: StoreSubject, cas: CasSubject) {
-        self.pairs.push((store, cas));
+        self.pair_over(store, cas, Transport::InProcess);
+    }
+
+    /// Adds a pair that the cases reach over a transport: E1 to E12, without what no client can see.
+    /// What lies between is the business of this workspace: it comes with the feature `transports`.
+    pub fn pair_over(&mut self, store: StoreSubject, cas: CasSubject, transport: Transport) {
+        self.pairs.push(Pair { store, cas, transport });
     }
 
     /// Lets the processes that cases start find `name` in their environment, such as the address of
@@ -101,10 +108,10 @@ impl Suite {
             let cases = cas::CASES.iter().chain(syncs::cas::CASES).chain(memory::CASES);
             trials.extend(cases.map(|case| Run::new(&subject.name, case, &subject)));
         }
-        for (store, cas) in &self.pairs {
-            let name = format!("{}+{}", store.name, cas.name);
-            let pair = Arc::new(Pair { store: store.clone(), cas: cas.clone() });
-            trials.extend(stream::cases().map(|case| Run::new(&name, case, &pair)));
+        for pair in &self.pairs {
+            let pair = Arc::new(pair.clone());
+            let cases = stream::cases().filter(|case| runs_over(pair.transport, case.name));
+            trials.extend(cases.map(|case| Run::new(&pair.name(), case, &pair)));
         }
         trials
     }
@@ -126,7 +133,7 @@ impl Suite {
         let conclusion = libtest_mimic::run(&arguments, trials);
         let all = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.list;
         if all && !conclusion.has_failed() {
-            let table = format!("{head}\n\n{}", results.table(&self.columns()));
+            let table = format!("{head}\n\n{}{}", results.table(&self.columns()), self.left_out());
             if let Err(error) = check_section(file, section, &table) {
                 eprintln!("{error}");
                 std::process::exit(101);
@@ -137,19 +144,31 @@ impl Suite {
 
     /// The columns of the table: pairs, then parts that are in none.
     fn columns(&self) -> Vec<Column> {
-        let pairs = self.pairs.iter().map(|(store, cas)| Column {
-            title: format!("{} + {}", store.name, cas.name),
-            store: Some(store.name.clone()),
-            cas: Some(cas.name.clone()),
-            pair: Some(format!("{}+{}", store.name, cas.name)),
+        // The cases of a part have nothing to do with what lies before the pair.
+        let part = |pair: &Pair, name: &String| pair.in_process().then(|| name.clone());
+        let pairs = self.pairs.iter().map(|pair| Column {
+            title: pair.join(" + "),
+            store: part(pair, &pair.store.name),
+            cas: part(pair, &pair.cas.name),
+            pair: Some(pair.name()),
         });
+        let in_process = || self.pairs.iter().filter(|pair| pair.in_process());
         let stores = self.stores.iter().map(|store| store.name.clone());
-        let stores = stores.filter(|name| self.pairs.iter().all(|(store, _)| store.name != *name));
+        let stores = stores.filter(|name| in_process().all(|pair| pair.store.name != *name));
         let cas = self.cas.iter().map(|cas| cas.name.clone());
-        let cas = cas.filter(|name| self.pairs.iter().all(|(_, cas)| cas.name != *name));
+        let cas = cas.filter(|name| in_process().all(|pair| pair.cas.name != *name));
         let stores = stores.map(|name| Column { title: name.clone(), store: Some(name), ..Column::default() });
         let cas = cas.map(|name| Column { title: name.clone(), cas: Some(name), ..Column::default() });
         pairs.chain(stores).chain(cas).collect()
+    }
+
+    /// What the columns of transports are without, below the table.
+    fn left_out(&self) -> String {
+        if self.pairs.iter().all(Pair::in_process) {
+            return String::new();
+        }
+        let cases = IN_PROCESS.iter().map(|(case, reason)| format!("- `{case}`: {reason}.\n"));
+        format!("\nIn process only:\n\n{}", cases.collect::<String>())
     }
 
     /// Where this process is one that a case has started, does what the case wants, and ends it.

@@ -10,30 +10,64 @@ use xs_core::{
     ReadOptions, Result, Scan, Settings, Store,
 };
 
+use crate::transport::{Handle, Transport, Via};
 use crate::{CasSubject, StoreSubject};
 
-/// A pair under test.
+/// A pair under test, and what lies between it and the cases.
 #[derive(Clone, Debug)]
 pub(crate) struct Pair {
     pub(crate) store: StoreSubject,
     pub(crate) cas: CasSubject,
+    pub(crate) transport: Transport,
 }
 
 /// When the clock of a case starts: some day in 2027.
 pub(crate) const START_MS: u64 = 1_800_000_000_000;
 
 impl Pair {
+    /// What its cases are named after.
+    pub(crate) fn name(&self) -> String {
+        self.join("+")
+    }
+
+    /// Its parts with this between them, and the transport where there is one.
+    pub(crate) fn join(&self, between: &str) -> String {
+        let parts = format!("{}{between}{}", self.store.name, self.cas.name);
+        match self.transport {
+            Transport::InProcess => parts,
+            #[cfg(feature = "transports")]
+            transport => format!("{parts} over {transport}"),
+        }
+    }
+
+    /// Whether the cases call the stream, and see what a client does not.
+    pub(crate) fn in_process(&self) -> bool {
+        self.transport == Transport::InProcess
+    }
+
     pub(crate) async fn parts(&self, dir: &Path, clock: &ManualClock) -> Result<Parts> {
         let store = self.store.open(&dir.join("index")).await?;
         let cas = self.cas.open(&dir.join("cas")).await?;
         Ok(Parts { store, cas, clock: Arc::new(clock.clone()), ids: Box::new(RandomIds::seeded(7)) })
     }
 
-    pub(crate) async fn open_at(&self, dir: &Path, clock: &ManualClock) -> EventStream {
-        EventStream::open_parts(self.parts(dir, clock).await.unwrap(), Settings::default()).await.unwrap()
+    /// A stream of these parts, over the pair's transport. A server has what it needs in `dir`.
+    #[cfg_attr(not(feature = "transports"), allow(unused_variables, reason = "in process, nothing is needed"))]
+    pub(crate) async fn open_parts(&self, dir: &Path, parts: Parts, settings: Settings) -> Handle {
+        let stream = EventStream::open_parts(parts, settings).await.unwrap();
+        let via: Arc<dyn Via> = match self.transport {
+            Transport::InProcess => Arc::new(stream.clone()),
+            #[cfg(feature = "transports")]
+            transport => Arc::new(crate::remote::Remote::start(stream.clone(), transport, dir).await),
+        };
+        Handle::new(stream, via)
     }
 
-    pub(crate) async fn open(&self, dir: &Path) -> EventStream {
+    pub(crate) async fn open_at(&self, dir: &Path, clock: &ManualClock) -> Handle {
+        self.open_parts(dir, self.parts(dir, clock).await.unwrap(), Settings::default()).await
+    }
+
+    pub(crate) async fn open(&self, dir: &Path) -> Handle {
         self.open_at(dir, &ManualClock::at(START_MS)).await
     }
 }
@@ -97,23 +131,23 @@ pub(crate) async fn scan_all(
     }
 }
 
-pub(crate) async fn read(stream: &EventStream, options: ReadOptions) -> Vec<Frame> {
+pub(crate) async fn read(stream: &Handle, options: ReadOptions) -> Vec<Frame> {
     stream.read(options).try_collect().await.unwrap()
 }
 
-pub(crate) async fn history(stream: &EventStream) -> Vec<Frame> {
+pub(crate) async fn history(stream: &Handle) -> Vec<Frame> {
     read(stream, ReadOptions::default()).await
 }
 
-/// Gives every ready task of the case's one thread a turn. What goes on on other threads is not
-/// waited for: use [`until`].
+/// Gives every ready task of the case's one thread a turn. What goes on on other threads, or is on its
+/// way to a server, is not waited for: use [`until`].
 pub(crate) async fn settle() {
     for _ in 0..64 {
         tokio::task::yield_now().await;
     }
 }
 
-/// Waits for progress on another thread; the suite's time limit ends a wait that has no end.
+/// Waits for progress of other tasks and threads; the suite's time limit ends a wait that has no end.
 pub(crate) async fn until(mut done: impl FnMut() -> bool) {
     while !done() {
         std::thread::yield_now();

@@ -4,12 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
-use xs_core::{
-    EventStream, Filter, Follow, Frame, FrameId, ManualClock, PULSE_TOPIC, ReadOptions, Reader, Settings,
-    THRESHOLD_TOPIC, Ttl,
-};
+use xs_core::{Filter, Follow, Frame, FrameId, ManualClock, PULSE_TOPIC, ReadOptions, Settings, THRESHOLD_TOPIC, Ttl};
 
 use crate::tools::{Pair, START_MS, ids, new, read, settle, topics};
+use crate::transport::{Handle, Reader};
 
 crate::suite::cases!(Pair:
     E3_follow_crosses_the_seam,
@@ -27,12 +25,22 @@ crate::suite::cases!(Pair:
     E3_a_read_ends_at_the_tail_that_it_began_with,
 );
 
-async fn fill(stream: &EventStream, n: usize) -> Vec<Frame> {
+/// The topic of the frame with this number.
+fn turn(n: usize) -> &'static str {
+    ["a", "a.b", "b"][n % 3]
+}
+
+async fn fill(stream: &Handle, n: usize) -> Vec<Frame> {
     let mut frames = Vec::new();
     for n in 0..n {
-        frames.push(stream.append(new(["a", "a.b", "b"][n % 3]), ()).await.unwrap());
+        frames.push(stream.append(new(turn(n)), ()).await.unwrap());
     }
     frames
+}
+
+/// As [`fill`], at once.
+async fn fill_at_once(stream: &Handle, n: usize) -> Vec<Frame> {
+    stream.append_all((0..n).map(|n| new(turn(n))).collect()).await.unwrap()
 }
 
 async fn take(reader: &mut Reader, n: usize) -> Vec<Frame> {
@@ -56,9 +64,9 @@ async fn E3_follow_crosses_the_seam(pair: &Pair, dir: &Path) {
 }
 
 /// A stream with a window so small that every follower leaves it.
-async fn narrow(pair: &Pair, dir: &Path) -> EventStream {
+async fn narrow(pair: &Pair, dir: &Path) -> Handle {
     let parts = pair.parts(dir, &ManualClock::at(START_MS)).await.unwrap();
-    EventStream::open_parts(parts, Settings::default().window_frames(4)).await.unwrap()
+    pair.open_parts(dir, parts, Settings::default().window_frames(4)).await
 }
 
 async fn E3_follow_survives_lag(pair: &Pair, dir: &Path) {
@@ -80,6 +88,12 @@ async fn E3_follow_survives_lag(pair: &Pair, dir: &Path) {
         expected.extend(more);
         seen_all.extend(take(&mut all, burst - burst / 2 + 9).await);
         seen_some.extend(take(&mut some, selected - selected / 2 + also).await);
+        // More at once than the window holds: whoever keeps up leaves it, too.
+        let more = fill_at_once(&stream, 30).await;
+        let also = more.iter().filter(|frame| filter.matches(&frame.topic)).count();
+        expected.extend(more);
+        seen_all.extend(take(&mut all, 30).await);
+        seen_some.extend(take(&mut some, also).await);
     }
     assert_eq!(seen_all, expected);
     expected.retain(|frame| filter.matches(&frame.topic));
@@ -176,8 +190,8 @@ async fn E3_a_resumed_follower_neither_skips_nor_repeats(pair: &Pair, dir: &Path
 
 async fn E3_a_follower_that_never_reads_costs_nothing(pair: &Pair, dir: &Path) {
     let stream = narrow(pair, dir).await;
-    let mut idle = stream.read(ReadOptions::follow());
-    let mut begun = stream.read(ReadOptions::new_only());
+    let mut idle = stream.begin(ReadOptions::follow()).await;
+    let mut begun = stream.begin(ReadOptions::new_only()).await;
     assert!(begun.next().now_or_never().is_none());
     // Neither holds up appends, and neither is cut off when it comes to read after all.
     let expected = fill(&stream, 2500).await;
@@ -187,7 +201,7 @@ async fn E3_a_follower_that_never_reads_costs_nothing(pair: &Pair, dir: &Path) {
 
 async fn E3_ephemeral_frames_are_live_only(pair: &Pair, dir: &Path) {
     let stream = pair.open(dir).await;
-    let mut live = stream.read(ReadOptions::follow());
+    let mut live = stream.begin(ReadOptions::follow()).await;
     let kept = stream.append(new("a"), ()).await.unwrap();
     let passing = stream.append(new("a").ttl(Ttl::Ephemeral), "content").await.unwrap();
     let later = stream.append(new("a"), ()).await.unwrap();
@@ -205,7 +219,7 @@ async fn E3_the_threshold_marks_the_seam(pair: &Pair, dir: &Path) {
     assert_eq!((threshold.topic.as_str(), threshold.ttl), (THRESHOLD_TOPIC, Some(Ttl::Ephemeral)));
     let frames = fill(&stream, 3).await;
     assert!(threshold.id < frames[0].id);
-    let mut live = stream.read(with(ReadOptions::follow().filter("b".parse::<Filter>().unwrap())));
+    let mut live = stream.begin(with(ReadOptions::follow().filter("b".parse::<Filter>().unwrap()))).await;
     let later = fill(&stream, 3).await;
     let seen = take(&mut live, 3).await;
     assert_eq!(topics(&seen), ["b", THRESHOLD_TOPIC, "b"], "a filter does not filter it");
@@ -213,7 +227,7 @@ async fn E3_the_threshold_marks_the_seam(pair: &Pair, dir: &Path) {
     // Not without following, not for what is new only, not unless asked for, and once.
     assert_eq!(read(&stream, with(ReadOptions::default())).await.len(), 6);
     for (options, before) in [(with(ReadOptions::new_only()), 0), (ReadOptions::follow(), 6)] {
-        let mut reader = stream.read(options);
+        let mut reader = stream.begin(options).await;
         let last = stream.append(new("last"), ()).await.unwrap();
         let seen = take(&mut reader, before + 1).await;
         assert_eq!(seen[before], last, "a frame too many");
@@ -228,8 +242,10 @@ async fn E3_pulses_come_at_the_heartbeat(pair: &Pair, dir: &Path) {
     let first = stream.append(new("a"), ()).await.unwrap();
     let follow = Follow::Pulse(Duration::from_millis(100));
     let filter: Filter = "a".parse().unwrap();
-    let mut live = stream.read(ReadOptions { follow, ..ReadOptions::default().filter(filter) });
-    assert_eq!(take(&mut live, 1).await, std::slice::from_ref(&first));
+    let mut live = stream.read(ReadOptions { follow, threshold: true, ..ReadOptions::default().filter(filter) });
+    let seen = take(&mut live, 2).await;
+    // When this comes, the heartbeat has begun.
+    assert_eq!((&seen[0], seen[1].topic.as_str()), (&first, THRESHOLD_TOPIC));
     let mut pulses = Vec::new();
     for _ in 0..3 {
         assert!(live.next().now_or_never().is_none());
@@ -240,16 +256,17 @@ async fn E3_pulses_come_at_the_heartbeat(pair: &Pair, dir: &Path) {
     }
     assert_eq!(topics(&pulses), [PULSE_TOPIC; 3]);
     let next = stream.append(new("a"), ()).await.unwrap();
-    let mut order = vec![first.id];
+    let mut order = ids(&seen);
     order.extend(ids(&pulses));
     order.push(next.id);
     assert!(order.is_sorted_by(|a, b| a < b));
     // Frames that keep coming do not put the heartbeat off.
     clock.advance(60);
     assert_eq!(take(&mut live, 1).await, [next]);
-    stream.append(new("a"), ()).await.unwrap();
-    take(&mut live, 1).await;
-    clock.advance(40);
+    clock.advance(39);
+    let next = stream.append(new("a"), ()).await.unwrap();
+    assert_eq!(take(&mut live, 1).await, [next]);
+    clock.advance(1);
     assert_eq!(topics(&take(&mut live, 1).await), [PULSE_TOPIC]);
 }
 
@@ -287,7 +304,7 @@ async fn E3_read_options_do_what_they_say(pair: &Pair, dir: &Path) {
     check(base().filter(filter.clone()).last(3), &some[17..]).await;
     // What is to be skipped stays skipped when it is appended later.
     let horizon = FrameId::from_u128(u128::from(START_MS + 5) << 80);
-    let mut future = stream.read(ReadOptions { from: Some(horizon), ..ReadOptions::follow() });
+    let mut future = stream.begin(ReadOptions { from: Some(horizon), ..ReadOptions::follow() }).await;
     fill(&stream, 3).await;
     clock.advance(10);
     let wanted = fill(&stream, 1).await;
@@ -312,12 +329,12 @@ async fn E3_limit_counts_history_and_live_together(pair: &Pair, dir: &Path) {
 async fn E3_last_takes_the_newest_of_what_is_selected(pair: &Pair, dir: &Path) {
     let stream = pair.open(dir).await;
     let mut all = fill(&stream, 12).await;
-    let mut live = stream.read(ReadOptions::follow().last(3));
+    let mut live = stream.begin(ReadOptions::follow().last(3)).await;
     all.extend(fill(&stream, 2).await);
     assert_eq!(take(&mut live, 5).await, all[9..]);
     // More than a page.
     let frames = (0..3000).map(|_| new("c")).collect();
-    let many = stream.append_all(frames, Default::default()).await.unwrap();
+    let many = stream.append_all(frames).await.unwrap();
     assert_eq!(read(&stream, ReadOptions::default().last(2500)).await, many[500..]);
     assert_eq!(read(&stream, ReadOptions::default().last(3001)).await.first(), all.last());
 }
@@ -328,7 +345,7 @@ async fn E3_history_comes_in_pages_without_seams(pair: &Pair, dir: &Path) {
     for n in 0..5 {
         // Skewed, so that one topic of a merge runs dry pages before another.
         let frames = (0..1000).map(|i| new(if i % 100 < n * 20 { "a.b" } else { "c" })).collect();
-        all.extend(stream.append_all(frames, Default::default()).await.unwrap());
+        all.extend(stream.append_all(frames).await.unwrap());
     }
     // Frames of which few fill a page's bytes.
     for _ in 0..40 {

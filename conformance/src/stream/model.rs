@@ -8,16 +8,19 @@ use bytes::Bytes;
 use futures::TryStreamExt as _;
 use proptest::prelude::*;
 use xs_core::{
-    AppendOptions, BatchOptions, ByteRange, ErrorKind, EventStream, Expect, Frame, FrameId, ManualClock, NewFrame,
-    ReadOptions, Result, TopicPage, Ttl,
+    ByteRange, ErrorKind, Expect, Frame, FrameId, ManualClock, NewFrame, ReadOptions, Result, TopicPage, Ttl,
 };
 
 use crate::tools::{Pair, START_MS, new};
-use crate::{CasSubject, StoreSubject, model};
+use crate::transport::Handle;
+use crate::{CasSubject, StoreSubject, Transport, model};
 
 crate::suite::cases!(Pair: E_any_sequence_of_operations_does_what_the_model_does);
 
 const OPERATIONS: usize = 40;
+/// Sequences over a transport, at most: there they look at how things are spelled, not at the engine, and
+/// each reopening starts a server.
+const TRANSPORT_CASES: u32 = 16;
 
 /// What is done to both. Frames are named by their place among those that were given out.
 #[derive(Clone, Debug)]
@@ -97,7 +100,7 @@ struct Side<'a> {
     pair: &'a Pair,
     place: &'a Path,
     clock: ManualClock,
-    stream: EventStream,
+    stream: Handle,
     given: Vec<Frame>,
 }
 
@@ -129,7 +132,7 @@ impl<'a> Side<'a> {
                 return self.frames(frame.map(|frame| vec![frame])).await;
             }
             Operation::AppendAll(frames) => {
-                let frames = stream.append_all(frames, BatchOptions::default()).await;
+                let frames = stream.append_all(frames).await;
                 return self.frames(frames).await;
             }
             Operation::AppendIf(frame, right) => {
@@ -139,7 +142,7 @@ impl<'a> Side<'a> {
                     (Some(last), true) => Expect::Last(last.id),
                     (None, false) => Expect::Last(FrameId::MIN),
                 };
-                let frame = stream.append_with(frame, (), AppendOptions::expect(expect)).await;
+                let frame = stream.append_with(frame, (), expect).await;
                 return self.frames(frame.map(|frame| vec![frame])).await;
             }
             Operation::Remove(number) => {
@@ -201,7 +204,8 @@ impl<'a> Side<'a> {
 async fn E_any_sequence_of_operations_does_what_the_model_does(pair: &Pair, dir: &Path) {
     let sequences = || prop::collection::vec(operations(), 1..OPERATIONS);
     let (pair, dir) = (pair.clone(), dir.to_owned());
-    model::check(sequences, move |number, operations| {
+    let cases = if pair.in_process() { model::cases() } else { model::cases().min(TRANSPORT_CASES) };
+    model::check(cases, sequences, move |number, operations| {
         let (pair, place) = (pair.clone(), dir.join(number.to_string()));
         async move { agree(&pair, &place, &operations).await }
     })
@@ -209,7 +213,7 @@ async fn E_any_sequence_of_operations_does_what_the_model_does(pair: &Pair, dir:
 }
 
 async fn agree(pair: &Pair, place: &Path, operations: &[Operation]) {
-    let reference = Pair { store: StoreSubject::memory(), cas: CasSubject::memory() };
+    let reference = Pair { store: StoreSubject::memory(), cas: CasSubject::memory(), transport: Transport::InProcess };
     let (mut model, mut side) = (Side::open(&reference, place).await, Side::open(pair, place).await);
     for (step, operation) in operations.iter().enumerate() {
         let expected = model.outcome(operation).await;

@@ -11,7 +11,7 @@ use xs_backend_redb::{RedbEngine, RedbFactory, RedbSettings};
 use xs_backend_sqlite::{SqliteFactory, schema};
 use xs_cas_fs::FsCasFactory;
 use xs_cas_object::ObjectCasFactory;
-use xs_conformance::{CasSubject, StoreSubject, Suite, make_newer};
+use xs_conformance::{CasSubject, StoreSubject, Suite, Transport, make_newer};
 use xs_core::Create;
 
 fn main() {
@@ -39,6 +39,12 @@ fn main() {
     for store in &stores {
         suite.store(store.clone());
         contents.iter().for_each(|cas| suite.pair(store.clone(), cas.clone()));
+    }
+    // Through a server and a client, what the lightest pair does, and the one that most people have.
+    let ([memory, fjall, ..], [in_memory, fs, _]) = (&stores, &contents);
+    for (store, cas) in [(memory, in_memory), (fjall, fs)] {
+        let remote = Transport::ALL.iter().filter(|transport| **transport != Transport::InProcess);
+        remote.for_each(|transport| suite.pair_over(store.clone(), cas.clone(), *transport));
     }
     contents.into_iter().for_each(|cas| suite.cas(cas));
     // The other kinds of object storage that can be had here.
