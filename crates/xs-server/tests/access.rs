@@ -61,7 +61,7 @@ async fn every_request_over_the_network_needs_a_token_that_may() {
         ("GET", "/", &format!("{reader}{writer}"), 401),
         ("GET", "/", &"Authorization: the-reader\r\n".to_owned(), 401),
         ("GET", "/", &"Authorization: Basic the-reader\r\n".to_owned(), 401),
-        ("GET", "/", &basic("the-reader", ""), 401),
+        ("GET", "/", &basic("xs", ""), 401),
         // In an address it would be kept in logs and histories.
         ("GET", "/version?token=the-reader", &none, 401),
         ("GET", "/version?access_token=the-reader", &none, 401),
@@ -69,6 +69,8 @@ async fn every_request_over_the_network_needs_a_token_that_may() {
         ("GET", "/version", &"authorization: bEARER the-reader\r\n".to_owned(), 200),
         ("GET", "/version", &basic("xs", "the-reader"), 200),
         ("GET", "/version", &basic("", "the-reader"), 200),
+        // As clients send it for `https://the-reader@host`.
+        ("GET", "/version", &basic("the-reader", ""), 200),
         ("GET", &frame, &reader, 200),
         ("GET", "/", &reader, 200),
         ("POST", "/append/a", &reader, 403),

@@ -218,7 +218,7 @@ mod tests {
             ("follow=maybe", "follow"),
             ("follow=0", "follow"),
             ("new=2", "new"),
-            ("with-timestamp=1", "with-timestamp"),
+            ("with-timestamp=on", "with-timestamp"),
             ("color=red", "color"),
             ("limit=1&limit=2", "limit"),
         ] {

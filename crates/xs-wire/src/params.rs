@@ -50,8 +50,12 @@ impl Params {
     pub fn flag(&mut self, name: &str) -> Result<bool> {
         match self.text(name)?.as_deref() {
             None => Ok(false),
-            Some(text) => switch(text)
-                .ok_or_else(|| invalid(format!("parameter {name}={text:?}: expected nothing, true, yes, false or no"))),
+            // As numbers, which `follow` takes for milliseconds.
+            Some("1") => Ok(true),
+            Some("0") => Ok(false),
+            Some(text) => switch(text).ok_or_else(|| {
+                invalid(format!("parameter {name}={text:?}: expected nothing, true, yes, 1, false, no or 0"))
+            }),
         }
     }
 
@@ -165,6 +169,6 @@ mod tests {
         for (text, on) in [("", true), ("true", true), ("yes", true), ("false", false), ("no", false)] {
             assert_eq!(Params::parse(Some(&format!("a={text}"))).flag("a").unwrap(), on, "{text}");
         }
-        assert!(Params::parse(Some("a=1")).flag("a").unwrap_err().to_string().contains("a=\"1\""));
+        assert!(Params::parse(Some("a=2")).flag("a").unwrap_err().to_string().contains("a=\"2\""));
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use jiff::tz::TimeZone;
 use tokio::task::JoinSet;
 use tracing_subscriber::EnvFilter;
@@ -69,6 +69,9 @@ struct LimitFlags {
     /// The most bytes of one content, such as 10GB [default: no limit]
     #[arg(long, value_name = "SIZE", value_parser = units::bytes)]
     content_bytes_max: Option<u64>,
+    /// The most bytes of the head of a request, its meta included [default: 262144]
+    #[arg(long, value_name = "SIZE", value_parser = units::bytes)]
+    header_bytes_max: Option<u64>,
     /// How long the head of a request may take [default: 30s]
     #[arg(long, value_name = "TIME", value_parser = units::some_duration)]
     header_timeout: Option<Duration>,
@@ -100,11 +103,16 @@ const PRINTING: Duration = Duration::from_millis(500);
 pub(crate) async fn run(args: Serve, common: &Common) -> Result<()> {
     let format = args.log_format.unwrap_or(if terminal::is_terminal() { LogFormat::Text } else { LogFormat::Json });
     log(format, common.color);
-    // Caught from the start, so that a signal that comes early stops it as well.
-    let stop = signals::stop().map_err(|error| Failure::io("waiting for signals", &error))?;
+    let waiting = |error| Failure::io("waiting for signals", &error);
     // Before the store is opened: what is wrong with a file is found at once.
     let security = Secured::read(&args.security)?;
-    let _reloading = security.reload_on_signal()?;
+    // A terminal that goes away takes its server along, gracefully; without one, SIGHUP is a word of a service
+    // manager, and never ends a server.
+    let reloads = security.has_files() || !std::io::stderr().is_terminal();
+    let _reloading = if reloads { Some(security.reload_on_signal().map_err(waiting)?) } else { None };
+    // Caught from the start, so that a signal that comes early stops it as well.
+    let stop =
+        if reloads { signals::stop().map_err(waiting)?.boxed() } else { signals::leave().map_err(waiting)?.boxed() };
     xs_server::raise_open_files();
     let mut options = OpenOptions::new();
     if let Some(index) = args.index {
@@ -152,6 +160,8 @@ impl LimitFlags {
             *limit = given.unwrap_or(*limit);
         }
         limits.connections_max = self.connections_max.unwrap_or(limits.connections_max);
+        let header_bytes = self.header_bytes_max.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+        limits.header_bytes_max = header_bytes.unwrap_or(limits.header_bytes_max);
         limits.content_bytes_max = self.content_bytes_max.or(limits.content_bytes_max);
         limits.followers_per_client = self.followers_per_client.or(limits.followers_per_client);
         limits
@@ -176,25 +186,25 @@ impl Secured {
         Ok(Self { access: access.unwrap_or_else(Access::open), binding })
     }
 
-    /// Reads the files again each time that the process is told to, if there are any, until what it
-    /// returns is dropped.
-    fn reload_on_signal(&self) -> Result<JoinSet<()>> {
+    fn has_files(&self) -> bool {
+        self.binding.tokens || self.binding.tls.is_some()
+    }
+
+    /// Reads the files again each time that the process is told to, until what it returns is dropped.
+    fn reload_on_signal(&self) -> std::io::Result<JoinSet<()>> {
         let mut reloading = JoinSet::new();
-        // Without files, SIGHUP stays what it is: a terminal that goes away takes its server along.
-        if self.binding.tokens || self.binding.tls.is_some() {
-            let mut signal = Reload::new().map_err(|error| Failure::io("waiting for signals", &error))?;
-            let secured = self.clone();
-            reloading.spawn(async move {
-                loop {
-                    signal.next().await;
-                    let secured = secured.clone();
-                    // Files are read, which may take its time.
-                    if let Err(error) = tokio::task::spawn_blocking(move || secured.reload()).await {
-                        tracing::error!(%error, "reloading broke off");
-                    }
+        let mut signal = Reload::new()?;
+        let secured = self.clone();
+        reloading.spawn(async move {
+            loop {
+                signal.next().await;
+                let secured = secured.clone();
+                // Files are read, which may take its time.
+                if let Err(error) = tokio::task::spawn_blocking(move || secured.reload()).await {
+                    tracing::error!(%error, "reloading broke off");
                 }
-            });
-        }
+            }
+        });
         Ok(reloading)
     }
 
@@ -204,6 +214,9 @@ impl Secured {
             Ok(()) => tracing::info!(what, "read again"),
             Err(error) => tracing::error!(what, %error, "could not be read again, so that the old ones stay"),
         };
+        if !self.has_files() {
+            tracing::info!("SIGHUP reads tokens and certificates again, and there are none");
+        }
         if self.binding.tokens {
             said("tokens", self.access.reload());
         }

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, header};
 
 /// The token of `Authorization: Bearer …`, or of `Basic …`, where it is the password and the name does not
-/// matter. None where there is not exactly one of them: which one counts would be a guess.
+/// matter, or the name where there is no password, as clients send it for `https://TOKEN@host`. None where there is not exactly one of them: which one counts would be a guess.
 pub(super) fn token(headers: &HeaderMap) -> Option<Vec<u8>> {
     let mut given = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (given.next(), given.next()) else { return None };
@@ -19,7 +19,9 @@ pub(super) fn token(headers: &HeaderMap) -> Option<Vec<u8>> {
     if scheme.eq_ignore_ascii_case(b"basic") {
         let decoded = STANDARD.decode(rest).ok()?;
         let colon = decoded.iter().position(|byte| *byte == b':')?;
-        return decoded.get(colon + 1..).map(<[u8]>::to_vec);
+        let (name, password) = decoded.split_at_checked(colon)?;
+        let password = password.strip_prefix(b":")?;
+        return Some(if password.is_empty() { name } else { password }.to_vec());
     }
     None
 }
@@ -45,7 +47,8 @@ mod tests {
             (&basic("xs:abc"), Some("abc")),
             (&basic(":abc"), Some("abc")),
             (&basic("xs:a:b"), Some("a:b")),
-            (&basic("xs:"), Some("")),
+            (&basic("abc:"), Some("abc")),
+            (&basic(":"), Some("")),
             (&basic("abc"), None),
             ("Basic %%%", None),
             ("Bearer", None),

@@ -43,6 +43,8 @@ impl FromStr for Exposure {
     fn from_str(text: &str) -> Result<Self> {
         let exposure = match text.strip_prefix("tls://") {
             Some(place) => address(place).map(Self::Tls),
+            // Of another scheme, and not the path of a socket.
+            None if text.contains("://") => None,
             None if text.contains('/') => Some(Self::Socket(text.into())),
             None => address(text).map(Self::Tcp),
         };
@@ -94,7 +96,19 @@ mod tests {
             assert_eq!(parse(&tls).unwrap().host(), host);
         }
         assert_eq!(parse("./sock").unwrap(), Exposure::Socket("./sock".into()));
-        for bad in ["", "3021", "host", ":99999", ":x", "::1", "tls://", "tls://host", "tls://./sock", "tls://a/b:1"] {
+        for bad in [
+            "",
+            "3021",
+            "host",
+            ":99999",
+            ":x",
+            "::1",
+            "tls://",
+            "tls://host",
+            "tls://./sock",
+            "tls://a/b:1",
+            "iroh://x",
+        ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

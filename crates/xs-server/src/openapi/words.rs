@@ -155,10 +155,10 @@ pub(crate) fn meta_text() -> ObjectBuilder {
 
 /// On when it is there, unless it says no.
 pub(crate) fn flag() -> ObjectBuilder {
-    string().enum_values(Some(["", "true", "yes", "false", "no"]))
+    string().enum_values(Some(["", "true", "yes", "1", "false", "no", "0"]))
 }
 
-/// As [`flag`], or milliseconds of a heartbeat.
+/// On or off in words, or milliseconds of a heartbeat.
 pub(crate) fn follow() -> ObjectBuilder {
     pattern("^(|true|yes|false|no|[1-9][0-9]{0,18})$")
 }
