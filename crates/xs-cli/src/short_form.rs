@@ -52,8 +52,15 @@ fn is_addressed(matches: &ArgMatches) -> bool {
 /// Neither a topic nor a prefix holds a `/` or a `:`; a store or a socket may be named without either,
 /// and is there.
 fn looks_like_an_address(given: &OsStr) -> bool {
-    let is_place = |path: &Path| path.metadata().is_ok_and(|metadata| !metadata.is_file());
     given.to_string_lossy().contains(['/', ':', '\\']) || is_place(Path::new(given))
+}
+
+/// Whether a store or a socket is there. Any other directory may have the name of a topic.
+fn is_place(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| match metadata.is_dir() {
+        true => path.join("xs.toml").exists() || path.join("sock").exists(),
+        false => !metadata.is_file(),
+    })
 }
 
 /// With the address as the first argument of the command.
@@ -165,8 +172,6 @@ mod tests {
             ("import ./other ./dump", "./other"),
             ("export ./other ./dump", "./other"),
             ("version other", "other"),
-            // It is there, where tests run.
-            ("last src", "src"),
         ] {
             assert_eq!(address(words), given, "{words}");
         }
@@ -175,6 +180,12 @@ mod tests {
     #[test]
     fn a_file_is_no_address_and_an_export_is_what_is_imported() {
         assert_eq!(address("last Cargo.toml"), STORE);
+        // A directory that is there, where tests run, and is no store.
+        assert_eq!(address("last src"), STORE);
+        let store = tempfile::tempdir().unwrap();
+        assert!(!is_place(store.path()));
+        std::fs::write(store.path().join("xs.toml"), "").unwrap();
+        assert!(is_place(store.path()));
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().to_str().unwrap();
         assert_eq!(address(&format!("import {path}")), path);

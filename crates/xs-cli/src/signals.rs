@@ -48,6 +48,51 @@ impl Reload {
     }
 }
 
+/// Ready when nobody reads standard output any more, where it is a pipe or a socket.
+#[cfg(unix)]
+pub(crate) async fn reader_gone() {
+    use rustix::fs::FileType;
+    let (gone, told) = tokio::sync::oneshot::channel();
+    let kind = rustix::fs::fstat(io::stdout()).map(|stat| FileType::from_raw_mode(stat.st_mode));
+    if matches!(kind, Ok(FileType::Fifo | FileType::Socket)) {
+        // It waits for as long as the process lives, so it is none of the runtime's threads, which are waited for.
+        let watching = std::thread::Builder::new().spawn(move || {
+            if waits_until_gone() {
+                let _ = gone.send(());
+            }
+        });
+        // Without it, the next write finds out.
+        drop(watching);
+    } else {
+        drop(gone);
+    }
+    if told.await.is_err() {
+        std::future::pending().await
+    }
+}
+
+/// Whether the other end of standard output has gone, once it has.
+#[cfg(unix)]
+fn waits_until_gone() -> bool {
+    use rustix::event::{PollFd, PollFlags, poll};
+    let out = io::stdout();
+    // Nothing is asked for: an error and a hang-up are told in any case.
+    let mut fds = [PollFd::new(&out, PollFlags::empty())];
+    loop {
+        match poll(&mut fds, None) {
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return false,
+            Ok(_) => return fds.iter().any(|fd| fd.revents().intersects(PollFlags::ERR | PollFlags::HUP)),
+        }
+    }
+}
+
+/// Never: the next write finds out.
+#[cfg(not(unix))]
+pub(crate) async fn reader_gone() {
+    std::future::pending().await
+}
+
 /// Ready when the process is asked to stop: Ctrl-C.
 #[cfg(not(unix))]
 pub(crate) fn stop() -> io::Result<impl Future<Output = ()>> {

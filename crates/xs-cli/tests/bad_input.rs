@@ -280,6 +280,9 @@ fn bad_flags_are_usage_errors() {
         &["cat", "x", "--pulse", "0"],
         &["append", "x", "a b"],
         &["append", "x", "a", "--ttl", "soon"],
+        &["append", "x", "a", "--expect", "some"],
+        &["append", "x", "a", "--meta", "{"],
+        &["scru128", "unpack", "x"],
         &["cas", "x", "md5-x"],
         &["get", "x", "y"],
         &["last", "x", "a", "0"],
@@ -298,7 +301,8 @@ fn bad_flags_are_usage_errors() {
     ] {
         assert_eq!(run(args, b"").status.code(), Some(2), "{args:?}");
     }
-    assert!(fails(&["append", "x", "a", "--meta", "{"], b"").contains("JSON"));
+    let said = String::from_utf8(run(&["append", "x", "a", "--meta", "{"], b"").stderr).unwrap();
+    assert!(said.contains("JSON"), "{said}");
 }
 
 #[test]
@@ -346,6 +350,31 @@ fn a_closed_pipe_ends_quietly() {
         .unwrap();
     let mut some = [0; 100];
     child.stdout.take().unwrap().read_exact(&mut some).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()));
+}
+
+#[test]
+fn a_pipe_that_is_closed_on_a_quiet_stream_ends_quietly() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("store"));
+    let mut child = support::xs()
+        .args(["cat", server.addr(), "-f"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    // History is at its end: nothing more comes.
+    let mut seen = Vec::new();
+    let mut out = child.stdout.take().unwrap();
+    while !String::from_utf8_lossy(&seen).contains("xs.threshold") {
+        let mut some = [0; 512];
+        let length = out.read(&mut some).unwrap();
+        assert!(length > 0, "it ended");
+        seen.extend_from_slice(&some[..length]);
+    }
+    drop(out);
+    wait_until("the follower ends", || child.try_wait().unwrap().is_some());
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()));
 }

@@ -129,6 +129,56 @@ fn an_export_that_is_killed_goes_on() {
 }
 
 #[test]
+fn two_exports_do_not_write_into_one_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = start(dir.path(), "store");
+    fill(&server);
+    let dump = dir.path().join("dump");
+    fs::create_dir_all(dump.join("cas")).unwrap();
+    fs::write(dump.join("cas/.partial"), "half of it").unwrap();
+    let unfinished = dump.join("frames.jsonl.unfinished");
+    fs::write(&unfinished, "what the other one writes").unwrap();
+    let held = fs::OpenOptions::new().write(true).open(&unfinished).unwrap();
+    held.lock().unwrap();
+    let before = files(&dump);
+    assert!(fails(&["export", server.addr(), text(&dump)], b"").contains("another export is writing there"));
+    assert!(files(&dump) == before, "it was written to");
+    held.unlock().unwrap();
+    ok(&["export", server.addr(), text(&dump)], b"");
+    assert_eq!(fs::read_to_string(dump.join("frames.jsonl")).unwrap(), ok(&["cat", server.addr()], b""));
+}
+
+#[test]
+fn frames_whose_content_is_nowhere_are_not_imported() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = start(dir.path(), "store");
+    ok(&["append", server.addr(), "a"], b"precious");
+    let frame = json(&ok(&["append", server.addr(), "b"], b"other"));
+    let hash = frame["hash"].as_str().unwrap();
+    let dump = dir.path().join("dump");
+    ok(&["export", server.addr(), text(&dump)], b"");
+    let (lost, _) = files(&dump.join("cas")).into_iter().find(|(_, bytes)| bytes == b"other").unwrap();
+    fs::remove_file(lost).unwrap();
+    let copy = start(dir.path(), "copy");
+    let said = fails(&["import", copy.addr(), text(&dump)], b"");
+    assert!(said.contains("line 3") && said.contains(hash), "{said}");
+    let there = lines(&ok(&["cat", copy.addr()], b""));
+    assert!(there.len() == 1 && there[0]["topic"] == "xs.start", "{there:?}");
+    // What the server has needs no file.
+    ok(&["cas-post", copy.addr()], b"other");
+    ok(&["import", copy.addr(), text(&dump)], b"");
+    assert_eq!(frames(&copy), frames(&server));
+}
+
+#[test]
+fn nothing_on_standard_input_imports_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = start(dir.path(), "store");
+    assert_eq!(ok(&["import", server.addr()], b""), "");
+    assert!(frames(&server).is_empty());
+}
+
+#[test]
 fn what_is_in_the_way_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let server = start(dir.path(), "store");

@@ -98,6 +98,16 @@ fn tokens_change_while_the_server_runs() {
 }
 
 #[test]
+fn a_hang_up_ends_no_server_that_has_no_terminal() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("store"));
+    server.signal("HUP");
+    ok(&["append", server.addr(), "a"], b"content");
+    assert_eq!(lines(&ok(&["cat", server.addr(), "-T", "a"], b"")).len(), 1);
+    assert!(server.terminate().success());
+}
+
+#[test]
 fn a_file_of_tokens_that_is_wrong_starts_no_server() {
     let dir = tempfile::tempdir().unwrap();
     let (store, tokens) = (dir.path().join("store"), dir.path().join("tokens"));

@@ -157,6 +157,15 @@ fn nothing_that_was_appended_acts_on_the_terminal() {
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.code() == Some(1) && said.contains("binary") && !said.contains('\x1b'), "{said:?}");
     assert_eq!(ok(&["cas", addr, &hash], b""), "\0\x1b[2J");
+    // Nor is text that controls it, wherever it does.
+    let late = format!("{}\x1b[2J", "text\n".repeat(50_000));
+    for hostile in ["text \x1b]0;title\x07", "text \u{9b}2J", "text \x7f", &late] {
+        let hash = ok(&["cas-post", addr], hostile.as_bytes()).trim().to_owned();
+        let output = on_terminal(80, &["cas", addr, &hash], &[]).stdin(Stdio::null()).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.code() == Some(1) && said.contains("binary"), "{said:?}");
+        assert!(!said.contains(['\x1b', '\u{9b}', '\x7f']), "{said:?}");
+    }
 }
 
 #[test]

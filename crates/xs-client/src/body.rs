@@ -11,8 +11,8 @@ use bytes::{Bytes, BytesMut};
 use futures::stream::{BoxStream, Stream, StreamExt as _};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 use tokio::time::error::Elapsed;
+use tokio::time::{Instant, Sleep};
 use xs_core::{Content, Error, Result};
 
 use crate::connect::{root_cause, unavailable};
@@ -158,11 +158,32 @@ pub struct Body {
     incoming: Incoming,
     /// The request counts as given up when its answer does.
     _watch: Watch,
+    /// How long nothing may come while it is waited for.
+    idle: Option<Duration>,
+    /// What is left of that; `None` while nothing is waited for.
+    silence: Option<Pin<Box<Sleep>>>,
 }
 
 impl Body {
     pub(crate) fn new(incoming: Incoming, watch: Watch) -> Self {
-        Self { incoming, _watch: watch }
+        Self { incoming, _watch: watch, idle: None, silence: None }
+    }
+
+    /// Breaks off when nothing has come for so long. Not by default: who passes on what a follower receives
+    /// may wait for ever.
+    pub(crate) fn within(mut self, idle: Duration) -> Self {
+        self.idle = Some(idle);
+        self
+    }
+
+    /// Nothing is here: waits for as long as that may be.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        let Some(idle) = self.idle else { return Poll::Pending };
+        let silence = self.silence.get_or_insert_with(|| Box::pin(tokio::time::sleep(idle)));
+        ready!(silence.as_mut().poll(cx));
+        self.silence = None;
+        let message = format!("the answer broke off: nothing came for {idle:?}");
+        Poll::Ready(Some(Err(unavailable(message, "the server stalled"))))
     }
 
     /// How many bytes it has, where the server has said so.
@@ -195,9 +216,15 @@ impl Body {
 impl Stream for Body {
     type Item = Result<Bytes>;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        let this = self.get_mut();
         loop {
-            match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
+            // What has come counts, however late it is asked for.
+            let Poll::Ready(frame) = Pin::new(&mut this.incoming).poll_frame(cx) else {
+                return this.poll_silence(cx);
+            };
+            this.silence = None;
+            match frame {
                 None => return Poll::Ready(None),
                 Some(Err(error)) => {
                     let message = format!("the answer broke off: {}", root_cause(&error));

@@ -100,7 +100,7 @@ impl Client {
     ///
     /// `Conflict` when it does not; [`Error::expect_failed`] has the actual last id. Of several callers with
     /// the same condition exactly one wins. `Unsupported` for a condition on a frame that names a hash or
-    /// carries more than 32 KiB of meta, which HTTP has no room for beside it.
+    /// carries more than 160 KiB of meta, which HTTP has no room for beside it.
     pub async fn append_with(
         &self,
         frame: impl Into<NewFrame>,
@@ -142,8 +142,8 @@ impl Client {
         if let Some(meta) = meta {
             request = request.header(META_HEADER, encode_meta(&meta));
         }
-        let response = self.request(request.about(topic)).await?;
-        parse_frame(text(&response.body.bytes(FRAME_LINE_BYTES_MAX).await?)?)
+        let body = self.body_of(request.about(topic)).await?;
+        parse_frame(text(&body.bytes(FRAME_LINE_BYTES_MAX).await?)?)
     }
 
     /// Appends many frames, over any topics: all or none, one after the other. A line break between the
@@ -159,8 +159,7 @@ impl Client {
         }
         let request = Request::new(Method::POST, paths::APPEND).body(lines);
         let request = request.header(header::CONTENT_TYPE, Framing::Ndjson.content_type());
-        let response = self.request(request).await?;
-        let answer = response.body.bytes(ANSWER_BYTES_MAX).await?;
+        let answer = self.body_of(request).await?.bytes(ANSWER_BYTES_MAX).await?;
         let appended = text(&answer)?.lines().map(parse_frame).collect::<Result<Vec<_>>>()?;
         match appended.len() == frames.len() {
             true => Ok(appended),
@@ -184,8 +183,8 @@ impl Client {
     }
 
     async fn frame_at(&self, path: String) -> Result<Option<Frame>> {
-        match self.request(Request::new(Method::GET, path)).await {
-            Ok(response) => parse_frame(text(&response.body.bytes(FRAME_LINE_BYTES_MAX).await?)?).map(Some),
+        match self.body_of(Request::new(Method::GET, path)).await {
+            Ok(body) => parse_frame(text(&body.bytes(FRAME_LINE_BYTES_MAX).await?)?).map(Some),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -198,9 +197,8 @@ impl Client {
             return Ok(Vec::new());
         }
         let query = TopicsQuery { prefix, after, limit: Some(limit) }.to_query().finish();
-        let response = self.request(Request::new(Method::GET, format!("{}{query}", paths::TOPICS))).await?;
+        let mut body = self.body_of(Request::new(Method::GET, format!("{}{query}", paths::TOPICS))).await?;
         let mut lines = LineSplitter::new(FRAME_LINE_BYTES_MAX);
-        let mut body = response.body;
         let mut found = Vec::new();
         while let Some(chunk) = body.next().await.transpose()? {
             lines.push(&chunk);
@@ -217,8 +215,8 @@ impl Client {
     /// Stores content alone, and names it; `None` for empty content, which the server is not asked about.
     pub async fn put(&self, content: impl Into<Content>) -> Result<Option<ContentHash>> {
         let Some(content) = not_empty(content.into()).await? else { return Ok(None) };
-        let response = self.request(Request::new(Method::POST, paths::CAS).body(content)).await?;
-        let answer = response.body.bytes(FRAME_LINE_BYTES_MAX).await?;
+        let body = self.body_of(Request::new(Method::POST, paths::CAS).body(content)).await?;
+        let answer = body.bytes(FRAME_LINE_BYTES_MAX).await?;
         text(&answer)?.trim().parse().map(Some).map_err(not_understood)
     }
 
@@ -241,8 +239,8 @@ impl Client {
 
     /// What answers.
     pub async fn version(&self) -> Result<Version> {
-        let response = self.request(Request::new(Method::GET, paths::VERSION)).await?;
-        from_json(&response.body.bytes(FRAME_LINE_BYTES_MAX).await?)
+        let body = self.body_of(Request::new(Method::GET, paths::VERSION)).await?;
+        from_json(&body.bytes(FRAME_LINE_BYTES_MAX).await?)
     }
 
     /// Whether the server works: `Unavailable` when a commit has failed and its stream wants to be opened
@@ -253,8 +251,8 @@ impl Client {
 
     /// The server's numbers, as Prometheus reads them.
     pub async fn metrics(&self) -> Result<String> {
-        let response = self.request(Request::new(Method::GET, paths::METRICS)).await?;
-        text(&response.body.bytes(ANSWER_BYTES_MAX).await?).map(str::to_owned)
+        let body = self.body_of(Request::new(Method::GET, paths::METRICS)).await?;
+        text(&body.bytes(ANSWER_BYTES_MAX).await?).map(str::to_owned)
     }
 }
 

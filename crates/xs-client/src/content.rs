@@ -30,7 +30,8 @@ impl Client {
         if range != ByteRange::FULL {
             request = request.header(header::RANGE, asked(range));
         }
-        let response = self.exchange(request).await?;
+        let mut response = self.exchange(request).await?;
+        response.body = response.body.within(self.options().response_timeout);
         let part = response.header(header::CONTENT_RANGE).and_then(content_range);
         match (response.status, part) {
             (StatusCode::OK, _) => {

@@ -186,7 +186,11 @@ impl Reading {
         let query = ReadQuery { options: self.resume.next(), with_timestamp: false }.to_query().finish();
         let request = Request::new(Method::GET, format!("{}{query}", paths::ROOT));
         let request = request.header(header::ACCEPT, Framing::Ndjson.content_type());
-        let body = self.client.request(request).await?.body;
+        let body = match self.resume.follows() {
+            // How long that may be silent is its own knowledge.
+            true => self.client.request(request).await?.body,
+            false => self.client.body_of(request).await?,
+        };
         self.answer = Some(Answer { body, lines: LineSplitter::new(FRAME_LINE_BYTES_MAX) });
         Ok(())
     }

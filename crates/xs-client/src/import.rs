@@ -23,9 +23,9 @@ pub(crate) async fn import(client: &Client, frames: impl Stream<Item = Result<Fr
         let chunks = stream::poll_fn(move |cx| lock(&source).poll_chunk(cx));
         let request = Request::new(Method::POST, paths::IMPORT).body(Content::stream(chunks));
         let request = request.header(header::CONTENT_TYPE, Framing::Ndjson.content_type());
-        let response = client.request(request).await?;
+        let body = client.body_of(request).await?;
         // The head of the answer says that they are stored. The frames that follow are known.
-        response.body.beginning(DRAIN_BYTES_MAX).await;
+        body.beginning(DRAIN_BYTES_MAX).await;
         imported = lock(&lines).sent;
     }
     Ok(imported)

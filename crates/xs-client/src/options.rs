@@ -22,7 +22,11 @@ pub struct ClientOptions {
     /// How long connecting may take, TLS included. 5 seconds by default.
     pub connect_timeout: Duration,
     /// How long the head of a response may take, from when the server last took a part of the request.
-    /// 30 seconds by default. Time in which content is waited for does not count, nor does the body.
+    /// 30 seconds by default. Time in which content is waited for does not count.
+    ///
+    /// Then, for how long nothing of its body may come while it is read; the body as a whole may take any
+    /// time. A follower has its heartbeat for that, and what [`Client::request`](crate::Client::request)
+    /// answers has no such limit.
     pub response_timeout: Duration,
     /// How often a follower hears from a server that has nothing to say. After three times this in
     /// silence it connects anew. 15 seconds by default.
@@ -75,7 +79,7 @@ impl ClientOptions {
         self
     }
 
-    /// With so much time for the head of a response.
+    /// With so much time for the head of a response, and between the parts of its body.
     #[must_use]
     pub fn response_timeout(mut self, timeout: Duration) -> Self {
         self.response_timeout = timeout;

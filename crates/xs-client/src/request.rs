@@ -100,6 +100,12 @@ impl Client {
         }
     }
 
+    /// Sends a request, for the body of its answer. One that stalls is not waited for.
+    pub(crate) async fn body_of(&self, request: Request) -> Result<Body> {
+        let response = self.request(request).await?;
+        Ok(response.body.within(self.options().response_timeout))
+    }
+
     /// Sends a request, and takes whatever comes back.
     ///
     /// A connection of the pool may have been closed by the server a moment ago. hyper's client finds

@@ -116,7 +116,7 @@ async fn what_no_header_has_room_for_is_appended_all_the_same() {
             let error = client.append_with(refused, (), expect).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
         }
-        let medium = NewFrame::new(topic).meta(json!("x".repeat(30_000)));
+        let medium = NewFrame::new(topic).meta(json!("x".repeat(160 * 1024 - 2)));
         assert_eq!(client.append_with(medium.clone(), (), expect).await.unwrap().meta, medium.meta);
     })
     .await;

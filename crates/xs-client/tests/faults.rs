@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
-use support::{Fake, Talk, client, error, frame, place};
+use support::{Fake, Talk, client, error, frame, id, place};
 use tokio::io::{AsyncRead, AsyncWrite};
 use xs_client::{Address, Client, ClientOptions, Endpoint};
 use xs_core::{ByteRange, Content, ContentHash, Error, ErrorKind, ReadOptions, Topic};
@@ -78,6 +78,32 @@ async fn a_server_that_never_answers_is_not_waited_for() {
     ] {
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
         assert!(error.to_string().contains("did not answer within"), "{error}");
+    }
+    serving.abort();
+}
+
+#[tokio::test]
+async fn an_answer_that_stalls_is_not_waited_for() {
+    let fake = Fake::start().await;
+    // The heads come within it on any machine.
+    let options = ClientOptions::new().response_timeout(SHORT * 20);
+    let client = Client::with_options(fake.endpoint(), options).unwrap();
+    let serving = tokio::spawn(async move {
+        let mut talks = Vec::new();
+        loop {
+            let mut talk = fake.accept().await;
+            talk.head().await;
+            talk.send("HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\n{\"half").await;
+            talks.push(talk);
+        }
+    });
+    let content = async { client.content(ContentHash::of(b"hello"), ByteRange::FULL).await.unwrap().bytes().await };
+    let mut frames = client.read(ReadOptions::default());
+    let asked = async { tokio::join!(client.get(id(1)), content, frames.next()) };
+    let (got, content, read) = tokio::time::timeout(Duration::from_secs(60), asked).await.unwrap();
+    for error in [got.unwrap_err(), content.unwrap_err(), read.unwrap().unwrap_err()] {
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        assert!(error.to_string().contains("nothing came for"), "{error}");
     }
     serving.abort();
 }

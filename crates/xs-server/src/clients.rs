@@ -1,10 +1,9 @@
 //! Clients, and how many followers each has: every one of them is a connection and a reader for as long as it
 //! likes, so nobody is to have all of them.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use http::StatusCode;
@@ -12,22 +11,16 @@ use http::request::Parts;
 use xs::ErrorKind;
 
 use crate::access::TokenId;
+use crate::counts::{Counted, Counts};
 use crate::error::ApiError;
 use crate::limits::{FOLLOWERS_FROM_AFAR, Limits};
 use crate::listen::Peer;
 
 /// The followers of all clients that are counted.
-#[derive(Debug, Default)]
-pub(crate) struct Followers(Mutex<HashMap<Who, usize>>);
+pub(crate) type Followers = Counts<Who>;
 
 /// Whom followers are counted for: an address, and the token that it showed. Many people may share either.
-type Who = (IpAddr, Option<TokenId>);
-
-impl Followers {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Who, usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+pub(crate) type Who = (IpAddr, Option<TokenId>);
 
 /// Whoever has sent a request, as far as its share of followers goes. Routes that follow take it from the
 /// request; where it says nothing of a client, as in a router that an application mounts, there is no limit.
@@ -57,35 +50,18 @@ impl Client {
     /// One more follower of this client, until what is returned is dropped; 429 beyond its limit.
     pub(crate) fn follow(&self) -> Result<Following, ApiError> {
         let Some(share) = &self.0 else { return Ok(Following(None)) };
-        let mut followers = share.followers.lock();
-        let count = followers.get(&share.who).copied().unwrap_or(0);
-        if count >= share.most {
+        let counted = share.followers.take(share.who, share.most).map_err(|count| {
             let message = format!("this client has {count} followers already, and {} are allowed", share.most);
-            return Err(ApiError::new(ErrorKind::Unavailable, message).with_status(StatusCode::TOO_MANY_REQUESTS));
-        }
-        followers.insert(share.who, count + 1);
-        Ok(Following(Some(Arc::clone(share))))
+            ApiError::new(ErrorKind::Unavailable, message).with_status(StatusCode::TOO_MANY_REQUESTS)
+        })?;
+        Ok(Following(Some(counted)))
     }
 }
 
 /// A follower that is counted for as long as this lives.
 #[derive(Debug)]
 #[must_use = "it is counted only as long as this lives"]
-pub(crate) struct Following(Option<Arc<Share>>);
-
-impl Drop for Following {
-    fn drop(&mut self) {
-        let Some(share) = &self.0 else { return };
-        let mut followers = share.followers.lock();
-        match followers.get_mut(&share.who) {
-            Some(count) if *count > 1 => *count -= 1,
-            // Nothing is kept of clients that have gone.
-            _ => {
-                followers.remove(&share.who);
-            }
-        }
-    }
-}
+pub(crate) struct Following(#[allow(dead_code, reason = "it counts by being there")] Option<Counted<Who>>);
 
 impl<S: Send + Sync> FromRequestParts<S> for Client {
     type Rejection = Infallible;
@@ -96,7 +72,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Client {
 }
 
 /// Who has an IPv6 address has the 2^64 beside it.
-fn network(ip: IpAddr) -> IpAddr {
+pub(crate) fn network(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(_) => ip,
         IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX))),
@@ -125,7 +101,7 @@ mod tests {
         let again = one.follow().unwrap();
         assert!(one.follow().is_err());
         drop((second, third, again));
-        assert!(followers.lock().is_empty(), "clients that have gone are remembered");
+        assert!(followers.is_empty(), "clients that have gone are remembered");
     }
 
     #[test]

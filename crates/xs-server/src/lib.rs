@@ -30,6 +30,7 @@ mod access;
 mod clients;
 mod connection;
 mod console;
+mod counts;
 mod encode;
 mod error;
 mod files;

@@ -31,6 +31,10 @@ pub struct Limits {
     /// Connections served at a time, at least [`CONNECTIONS_LEAST`]. Beyond it, new ones wait to be accepted. An
     /// eighth of them, 64 at most, is kept for Unix sockets, so that nobody can lock the operator out from afar.
     pub connections_max: usize,
+    /// Connections that one address from beyond loopback may have at a time; more are closed at once. Whoever
+    /// could have all of them could keep everybody else out, without a token. `None`: an eighth of
+    /// `connections_max`.
+    pub connections_per_client: Option<usize>,
     /// Followers that one client may have at a time: one address, with one token. More are answered with 429.
     /// Those on Unix sockets are never counted. `None`: 64, and as many as it likes on loopback.
     pub followers_per_client: Option<usize>,
@@ -47,6 +51,7 @@ impl Default for Limits {
             write_timeout: Duration::from_secs(60),
             content_bytes_max: None,
             connections_max: connections_for(open_files()),
+            connections_per_client: None,
             followers_per_client: None,
             grace: Duration::from_secs(10),
         }
@@ -124,6 +129,8 @@ const OPEN_FILES_WANTED: u64 = 65_536;
 /// hyper keeps 8 KiB at least; beyond a mebibyte, heads would be bodies.
 const HEADER_BYTES: std::ops::RangeInclusive<usize> = 8 * 1024..=1024 * 1024;
 
+/// How long the store is waited for when the server stops, whatever requests are granted.
+pub(crate) const STORE_GRACE: Duration = Duration::from_secs(10);
 /// Followers of one client that comes from beyond loopback.
 pub(crate) const FOLLOWERS_FROM_AFAR: usize = 64;
 /// How long a client that was answered before it had sent everything may take to read the answer.

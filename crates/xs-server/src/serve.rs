@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
@@ -13,12 +14,12 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
-use xs::{EventStream, Frame, Result};
+use xs::{Error, ErrorKind, EventStream, Frame, Result};
 
 use crate::access::Access;
 use crate::connection::{Io, Unread, Wire};
 use crate::guard::{Connection, Guard};
-use crate::limits::{ACCEPT_RETRY, Limits};
+use crate::limits::{ACCEPT_RETRY, Limits, STORE_GRACE};
 use crate::listen::{Accepted, Listener, Medium};
 use crate::room::{Room, Taken};
 use crate::routes::{App, app};
@@ -90,33 +91,44 @@ impl Server {
         let room = Room::new(&limits);
         let mut accepting = JoinSet::new();
         let (accepted, mut incoming) = mpsc::channel(1);
+        let (closing, closed) = watch::channel(false);
         for listener in listeners {
-            accepting.spawn(accept(listener, room.clone(), accepted.clone()));
+            accepting.spawn(accept(listener, room.clone(), accepted.clone(), closed.clone()));
         }
         drop(accepted);
         let mut connections = JoinSet::new();
         let mut stop = std::pin::pin!(stop);
         loop {
             let (connection, taken) = tokio::select! {
-                () = &mut stop => break,
-                Some(accepted) = incoming.recv() => accepted,
+                // Once it is ready, acceptors come to their end, and with them what they have accepted.
+                () = &mut stop, if !*closing.borrow() => {
+                    closing.send_replace(true);
+                    continue;
+                }
+                accepted = incoming.recv() => match accepted {
+                    Some(accepted) => accepted,
+                    None => break,
+                },
                 // Those that have ended are taken out as they end.
                 Some(_) = connections.join_next() => continue,
             };
+            let Some(share) = room.share(&connection.peer) else {
+                tracing::debug!(peer = %connection.peer, "closing a connection: its address has too many");
+                continue;
+            };
             let span = trace::connection(&connection.peer);
             let served = Arc::clone(&serving).serve(connection, graceful.watcher());
-            let counted = (counters.connected(), taken);
+            let counted = (counters.connected(), taken, share);
             let served = async move {
                 served.await;
                 drop(counted);
             };
             connections.spawn(served.instrument(span));
         }
-        drop(incoming);
-        accepting.shutdown().await;
         tracing::info!("stopping");
+        // A disk that hangs must not hold up whoever stops the server.
         let noted = match announce {
-            true => stream.append(Frame::topic("xs.stopping")?, ()).await.map(drop),
+            true => in_time(limits.grace, "noting the stop", stream.append(Frame::topic("xs.stopping")?, ())).await,
             false => Ok(()),
         };
         stopping.send_replace(true);
@@ -125,8 +137,18 @@ impl Server {
         }
         connections.shutdown().await;
         drop(serving);
-        stream.close().await?;
+        in_time(limits.grace, "closing the store", stream.close()).await?;
         noted
+    }
+}
+
+/// Waits for work on the store no longer than the grace period.
+async fn in_time<T>(grace: Duration, doing: &str, work: impl Future<Output = Result<T>>) -> Result<()> {
+    // Also where nothing is granted to requests, the store gets its moment.
+    let grace = grace.max(STORE_GRACE);
+    match tokio::time::timeout(grace, work).await {
+        Ok(result) => result.map(drop),
+        Err(_) => Err(Error::new(ErrorKind::Unavailable, format!("{doing} took longer than {grace:?}"))),
     }
 }
 
@@ -199,11 +221,25 @@ fn exposed(listeners: &[Listener]) -> Value {
 }
 
 /// Accepts until the server stops.
-async fn accept(listener: Listener, room: Room, accepted: mpsc::Sender<(Accepted, Taken)>) {
+async fn accept(
+    listener: Listener,
+    room: Room,
+    accepted: mpsc::Sender<(Accepted, Taken)>,
+    mut closing: watch::Receiver<bool>,
+) {
     tracing::info!(address = listener.name(), "listening");
-    while let Ok(taken) = room.take(listener.medium()).await {
+    loop {
+        let taken = tokio::select! {
+            taken = room.take(listener.medium()) => taken,
+            _ = closing.wait_for(|closing| *closing) => return,
+        };
+        let Ok(taken) = taken else { return };
         let connection = loop {
-            match listener.accept().await {
+            let connection = tokio::select! {
+                connection = listener.accept() => connection,
+                _ = closing.wait_for(|closing| *closing) => return,
+            };
+            match connection {
                 Ok(connection) => break connection,
                 Err(error) if is_of_client(&error) => tracing::debug!(%error, "a connection ended before it began"),
                 Err(error) => {

@@ -15,7 +15,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use xs::memory::{MemoryCas, MemoryStore};
 use xs::{BatchOptions, EventStream, Frame, NewFrame, Settings};
-use xs_server::Limits;
+use xs_server::{Binding, Exposure, Limits, Listener, Server};
 
 fn limits(set: impl FnOnce(&mut Limits)) -> Limits {
     let mut limits = Limits::default();
@@ -435,7 +435,11 @@ async fn a_follower_that_takes_nothing_is_dropped_and_resumes_without_a_gap() {
     let text = String::from_utf8(rest(&mut stalled).await).unwrap();
     let mut seen = events(&text);
     assert!(seen.len() < appended.len(), "it was sent everything");
-    let mut again = server.tcp().await;
+    // It reads from a server with more patience, so that a slow machine is not taken for a stalled follower.
+    let listener = Listener::bind(&Exposure::Tcp("127.0.0.1:0".to_owned()), &Binding::default()).await.unwrap();
+    let address = listener.name().to_owned();
+    let patient = tokio::spawn(Server::new(server.stream.clone(), vec![listener]).run(std::future::pending()));
+    let mut again = TcpStream::connect(&address).await.unwrap();
     follow(&mut again, seen.last().map(String::as_str)).await;
     let mut text = String::new();
     let mut bytes = vec![0; 1 << 20];
@@ -450,5 +454,7 @@ async fn a_follower_that_takes_nothing_is_dropped_and_resumes_without_a_gap() {
     seen.extend(events(&text));
     assert_eq!(seen, appended);
     drop(again);
+    patient.abort();
+    assert!(patient.await.unwrap_err().is_cancelled());
     server.stop().await;
 }

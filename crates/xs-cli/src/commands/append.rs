@@ -4,12 +4,12 @@ use std::io::IsTerminal as _;
 
 use clap::Args;
 use http::Method;
-use xs::{Content, Meta, Topic, Ttl};
+use xs::{Content, FrameId, Meta, Topic, Ttl};
 use xs_client::Request;
 use xs_wire::{META_HEADER, Query, encode_meta, paths};
 
 use crate::args::{Common, Target};
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::output;
 
 #[derive(Debug, Args)]
@@ -25,11 +25,19 @@ pub(crate) struct Append {
     #[arg(long)]
     ttl: Option<Ttl>,
     /// Append only if the topic is empty (none), or if this is its last id
-    #[arg(long, value_name = "none|ID")]
+    #[arg(long, value_name = "none|ID", value_parser = expected)]
     expect: Option<String>,
     /// Add the time of the id to the frame
     #[arg(long)]
     with_timestamp: bool,
+}
+
+/// What `--expect` says, as the server takes it.
+fn expected(text: &str) -> Result<String, xs::Error> {
+    match text {
+        "none" => Ok(text.to_owned()),
+        id => id.parse::<FrameId>().map(|id| id.to_string()),
+    }
 }
 
 pub(crate) async fn run(args: Append, common: &Common) -> Result<()> {
@@ -38,7 +46,7 @@ pub(crate) async fn run(args: Append, common: &Common) -> Result<()> {
     let mut request = Request::new(Method::POST, format!("{}{}", paths::append(&args.topic), query.finish()));
     if let Some(text) = &args.meta {
         // Refused here, before anything is read or sent.
-        if let Some(meta) = Meta::parse(text)? {
+        if let Some(meta) = Meta::parse(text).map_err(|error| Failure::usage(error.to_string()))? {
             request = request.header(META_HEADER, encode_meta(&meta));
         }
     }

@@ -45,7 +45,10 @@ pub(crate) async fn run(args: Export, common: &Common) -> Result<()> {
     };
     let way = Way { first_ms: None, last_ms: last.map_or(0, |frame| frame.id.timestamp_ms()) };
     let exported = match prepared {
-        Ok(()) => Exporting { client, dir: dir.clone(), bar: bar.clone(), under_way: Mutex::default() }.run(way).await,
+        Ok(file) => {
+            let exporting = Exporting { client, dir: dir.clone(), bar: bar.clone(), under_way: Mutex::default() };
+            exporting.run(way, file).await
+        }
         Err(failure) => Err(failure),
     };
     bar.finish_and_clear();
@@ -68,10 +71,33 @@ pub(crate) async fn run(args: Export, common: &Common) -> Result<()> {
 }
 
 /// Makes the directory ready. What an export that was cut short has left is kept as far as it is whole.
-fn prepare(dir: &Path, bar: &ProgressBar) -> Result<()> {
+/// Returns the file that frames are written to, locked: whoever holds it is the only one who writes there.
+fn prepare(dir: &Path, bar: &ProgressBar) -> Result<fs::File> {
     let doing = |error: io::Error| Failure::io(&format!("writing to {}", dir.display()), &error);
+    let path = archive::unfinished(dir);
+    let mut options = fs::OpenOptions::new();
+    options.read(true).write(true);
+    let file = match options.open(&path) {
+        // Made only where nothing is: it says whose directory this is.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if archive::look(dir).map_err(doing)? == Found::Other {
+                return Err(something_else(dir));
+            }
+            dirs::create_all(dir).map_err(doing)?;
+            options.create(true).truncate(false).open(&path)
+        }
+        opened => opened,
+    };
+    let file = file.map_err(doing)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(fs::TryLockError::WouldBlock) => {
+            return Err(Failure::new(format!("{}: another export is writing there", dir.display())));
+        }
+        Err(fs::TryLockError::Error(error)) => return Err(doing(error)),
+    }
+    // Looked at under the lock: another export may have finished since the file was opened.
     match archive::look(dir).map_err(doing)? {
-        Found::Nothing => {}
         Found::Unfinished => {
             for entry in fs::read_dir(archive::contents(dir)).into_iter().flatten() {
                 let path = entry.map_err(doing)?.path();
@@ -81,17 +107,18 @@ fn prepare(dir: &Path, bar: &ProgressBar) -> Result<()> {
                 bar.set_message("checking what is there");
             }
         }
-        Found::Other => {
-            return Err(Failure::new(format!(
-                "{} holds something else already: export into a directory that is empty or missing",
-                dir.display()
-            )));
-        }
+        Found::Nothing | Found::Other => return Err(something_else(dir)),
     }
-    dirs::create_all(dir).map_err(doing)?;
-    // First of all the file that says whose directory this is.
-    fs::File::create(archive::unfinished(dir)).map_err(doing)?;
-    dirs::create_all(&archive::contents(dir)).map_err(doing)
+    file.set_len(0).map_err(doing)?;
+    dirs::create_all(&archive::contents(dir)).map_err(doing)?;
+    Ok(file)
+}
+
+fn something_else(dir: &Path) -> Failure {
+    Failure::new(format!(
+        "{} holds something else already: export into a directory that is empty or missing",
+        dir.display()
+    ))
 }
 
 /// Whether a file holds the content that its name says.
@@ -159,10 +186,10 @@ struct Exporting {
 type UnderWay = HashMap<ContentHash, Arc<tokio::sync::Mutex<()>>>;
 
 impl Exporting {
-    async fn run(self, mut way: Way) -> Result<Done> {
+    async fn run(self, mut way: Way, file: fs::File) -> Result<Done> {
         let path = archive::unfinished(&self.dir);
         let writing = |error: io::Error| Failure::io(&format!("writing {}", path.display()), &error);
-        let mut out = BufWriter::with_capacity(READ_BYTES, fs::File::create(&path).map_err(writing)?);
+        let mut out = BufWriter::with_capacity(READ_BYTES, file);
         let mut done = Done::default();
         // A frame is written when its content is there, so that no file names what is missing.
         let this = &self;
@@ -264,6 +291,7 @@ enum Fetched {
 /// Makes all of it durable, and the export one that is finished. Returns how many contents it has.
 fn finish(out: BufWriter<fs::File>, dir: &Path) -> Result<u64> {
     let doing = |error: io::Error| Failure::io(&format!("finishing {}", dir.display()), &error);
+    // Held to the end: its lock keeps others out past the rename.
     let file = out.into_inner().map_err(|error| doing(error.into_error()))?;
     file.sync_all().map_err(doing)?;
     let contents = archive::contents(dir);
@@ -275,6 +303,7 @@ fn finish(out: BufWriter<fs::File>, dir: &Path) -> Result<u64> {
     dirs::sync(&contents).map_err(doing)?;
     fs::rename(archive::unfinished(dir), archive::frames(dir)).map_err(doing)?;
     dirs::sync(dir).map_err(doing)?;
+    drop(file);
     Ok(count)
 }
 

@@ -1,8 +1,10 @@
 //! `xs import`: frames as they are, ids included.
 
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 
 use bytes::{Bytes, BytesMut};
 use clap::Args;
@@ -44,14 +46,19 @@ pub(crate) async fn run(args: Import, common: &Common) -> Result<()> {
 
 async fn from_standard_input(target: &Target, common: &Common) -> Result<()> {
     let request = Request::new(Method::POST, paths::IMPORT);
+    let mut input = chunks(tokio::io::stdin()).boxed().peekable();
+    // No input is no frames; a server would refuse it.
+    if Pin::new(&mut input).peek().await.is_none() {
+        return Ok(());
+    }
     // Where frames are typed, a bar would be in the way.
     if std::io::stdin().is_terminal() {
-        return output::bytes(request.body(Content::reader(tokio::io::stdin())), target, common, Body::Lines).await;
+        return output::bytes(request.body(Content::stream(input)), target, common, Body::Lines).await;
     }
     let bar = progress::words()?;
     let counted = {
         let bar = bar.clone();
-        Content::stream(chunks(tokio::io::stdin()).inspect_ok(move |chunk| {
+        Content::stream(input.inspect_ok(move |chunk| {
             bar.inc(chunk.len() as u64);
             bar.set_message(format!("{} sent", units::size(bar.position())));
         }))
@@ -114,7 +121,9 @@ async fn contents(client: &Client, dir: &Path, bar: &ProgressBar) -> Result<u64>
         let dir = archive::contents(dir);
         in_background(move || list(&dir)).await?
     };
+    all_there(client, dir, &listed, bar).await?;
     let all = u64::try_from(listed.len()).unwrap_or(u64::MAX);
+    bar.set_position(0);
     bar.set_length(all.saturating_mul(2).max(1));
     let checks = listed.iter().map(|hash| check(archive::content(dir, *hash), *hash));
     let mut checked = stream::iter(checks).buffer_unordered(CONTENTS_AT_ONCE);
@@ -130,6 +139,35 @@ async fn contents(client: &Client, dir: &Path, bar: &ProgressBar) -> Result<u64>
         bar.set_message("sending contents");
     }
     Ok(all)
+}
+
+/// Fails where the content of a frame is neither among these nor known to the server: a store that names
+/// what it does not have could not be exported again.
+async fn all_there(client: &Client, dir: &Path, listed: &[ContentHash], bar: &ProgressBar) -> Result<()> {
+    let path = archive::frames(dir);
+    let listed: HashSet<ContentHash> = listed.iter().copied().collect();
+    let mut source = Source::open(&path, bar.clone(), "checking frames").await?;
+    // With the first line that names it.
+    let mut missing: HashMap<ContentHash, u64> = HashMap::new();
+    while let Some(frame) = source.next().await.map_err(|error| Failure::of_call(&error))? {
+        if let Some(hash) = frame.hash.filter(|hash| !listed.contains(hash)) {
+            missing.entry(hash).or_insert(source.line);
+        }
+    }
+    let path = &path;
+    let asked = missing.into_iter().map(|(hash, line)| async move {
+        match client.content_info(hash).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(Failure::new(format!(
+                "{}, line {line}: its content {hash} is neither in the export nor on the server; nothing was imported",
+                path.display()
+            ))),
+            Err(error) => Err(Failure::of_call(&error).context(format_args!("content {hash}"))),
+        }
+    });
+    let mut asked = stream::iter(asked).buffer_unordered(CONTENTS_AT_ONCE);
+    while asked.try_next().await?.is_some() {}
+    Ok(())
 }
 
 /// The contents in a directory, if it is there: a store may have none.
@@ -191,7 +229,7 @@ async fn send(client: &Client, path: PathBuf, hash: ContentHash) -> Result<()> {
 
 /// Sends the frames. Returns how many there are.
 async fn frames(client: &Client, dir: &Path, bar: &ProgressBar) -> Result<u64> {
-    let source = Source::open(&archive::frames(dir), bar.clone()).await?;
+    let source = Source::open(&archive::frames(dir), bar.clone(), "sending frames").await?;
     client.import(source.frames()).await.map_err(|error| Failure::of_call(&error))
 }
 
@@ -208,12 +246,12 @@ struct Source {
 }
 
 impl Source {
-    async fn open(path: &Path, bar: ProgressBar) -> Result<Self> {
+    async fn open(path: &Path, bar: ProgressBar, doing_what: &'static str) -> Result<Self> {
         let doing = |error: io::Error| Failure::io(&format!("reading {}", path.display()), &error);
         let file = tokio::fs::File::open(path).await.map_err(doing)?;
         bar.set_position(0);
         bar.set_length(file.metadata().await.map_err(doing)?.len().max(1));
-        bar.set_message("sending frames");
+        bar.set_message(doing_what);
         let lines = LineSplitter::new(FRAME_LINE_BYTES_MAX);
         Ok(Self { path: path.to_owned(), file, is_open: true, lines, line: 0, bar })
     }
@@ -275,7 +313,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("frames.jsonl");
         fs::write(&path, text).unwrap();
-        let source = Source::open(&path, ProgressBar::hidden()).await.unwrap();
+        let source = Source::open(&path, ProgressBar::hidden(), "").await.unwrap();
         source.frames().map_ok(|frame| frame.topic.to_string()).try_collect().await
     }
 

@@ -53,7 +53,7 @@ fn standard_input() -> Result<String> {
 }
 
 fn unpack(text: &str) -> Result<String> {
-    let id: xs::FrameId = text.parse()?;
+    let id: xs::FrameId = text.parse().map_err(|error: xs::Error| Failure::usage(error.to_string()))?;
     let id = scru128::Id::from_u128(id.to_u128());
     // 48 bits of milliseconds are exact in a float.
     #[allow(clippy::cast_precision_loss)]

@@ -66,6 +66,9 @@ struct LimitFlags {
     /// Connections at a time [default: what the limit of open files allows]
     #[arg(long, value_name = "N")]
     connections_max: Option<usize>,
+    /// Connections of one client at a time [default: an eighth of connections-max beyond loopback]
+    #[arg(long, value_name = "N")]
+    connections_per_client: Option<usize>,
     /// The most bytes of one content, such as 10GB [default: no limit]
     #[arg(long, value_name = "SIZE", value_parser = units::bytes)]
     content_bytes_max: Option<u64>,
@@ -108,7 +111,7 @@ pub(crate) async fn run(args: Serve, common: &Common) -> Result<()> {
     let security = Secured::read(&args.security)?;
     // A terminal that goes away takes its server along, gracefully; without one, SIGHUP is a word of a service
     // manager, and never ends a server.
-    let reloads = security.has_files() || !std::io::stderr().is_terminal();
+    let reloads = security.has_files() || !on_terminal();
     let _reloading = if reloads { Some(security.reload_on_signal().map_err(waiting)?) } else { None };
     // Caught from the start, so that a signal that comes early stops it as well.
     let stop =
@@ -147,6 +150,11 @@ pub(crate) async fn run(args: Serve, common: &Common) -> Result<()> {
     result.map_err(Failure::from)
 }
 
+/// Whether it runs on a terminal, whichever of its ends was sent elsewhere.
+fn on_terminal() -> bool {
+    std::io::stdin().is_terminal() || std::io::stdout().is_terminal() || std::io::stderr().is_terminal()
+}
+
 impl LimitFlags {
     fn limits(&self) -> Limits {
         let mut limits = Limits::default();
@@ -160,6 +168,7 @@ impl LimitFlags {
             *limit = given.unwrap_or(*limit);
         }
         limits.connections_max = self.connections_max.unwrap_or(limits.connections_max);
+        limits.connections_per_client = self.connections_per_client.or(limits.connections_per_client);
         let header_bytes = self.header_bytes_max.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
         limits.header_bytes_max = header_bytes.unwrap_or(limits.header_bytes_max);
         limits.content_bytes_max = self.content_bytes_max.or(limits.content_bytes_max);

@@ -99,7 +99,7 @@ impl Server {
     pub(crate) fn start_in(path: &Path, args: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut serve = xs();
         serve.arg("serve").arg(path).args(args).envs(environment.iter().copied());
-        let child = serve.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let child = serve.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut server = Self { child, path: path.to_owned() };
         // Read to its end in the background, so that the server never waits for its log.
         let mut log = server.child.stderr.take().unwrap();

@@ -23,7 +23,7 @@ let state = "connecting";
 let failure = null;
 /// Whether history is there, and what comes is live.
 let settled = false;
-/// Whether going back is the way of a frame to be closed.
+/// Whether going back is the address following a frame that was closed.
 let closing = false;
 
 const limit = () => Number(limitField.value);
@@ -130,8 +130,8 @@ function closeFrame() {
   if (!detail.open) return;
   // Back to where it was opened from, so that going back later does not open it again.
   closing = history.state?.opened === true;
+  leaveFrame(closing ? null : "replaceState");
   if (closing) history.back();
-  else leaveFrame("replaceState");
 }
 
 function leaveFrame(method) {
@@ -169,9 +169,9 @@ function readAddress() {
 
 addEventListener("popstate", () => {
   if (closing) {
-    // The filter may be another than when the frame was opened.
+    // What is shown may be another filter than when the frame was opened, or another frame by now.
     closing = false;
-    leaveFrame("replaceState");
+    writeAddress("replaceState");
     return;
   }
   const { topic, frame } = readAddress();

@@ -30,7 +30,8 @@ export class FrameList {
       onOpen(this.active, false);
     });
     this.#root.addEventListener("focus", () => {
-      if (this.#active === null) this.move(0);
+      // Who comes by mouse or finger is at a row already, which is not to move away from under it.
+      if (this.#active === null && this.#root.matches(":focus-visible")) this.move(0);
     });
     this.#root.addEventListener("scroll", () => this.#atTop() && this.#sawNewer());
     this.#newer.addEventListener("click", () => {

@@ -53,9 +53,10 @@ const FILES: &[File] = files! {
 };
 
 /// The page gets nothing from elsewhere, and runs nothing but its own files: what a frame holds can
-/// neither script it nor send anything away.
+/// neither script it nor send anything away. No text of its scripts becomes markup, not even by mistake.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
-                      img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+                      img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+                      require-trusted-types-for 'script'; trusted-types 'none'";
 
 /// The page.
 pub(crate) async fn page(State(_): State<App>, headers: HeaderMap) -> Response {

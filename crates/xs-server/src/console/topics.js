@@ -80,7 +80,8 @@ export class Topics {
     } catch (error) {
       if (signal.aborted) return;
       this.#failed = true;
-      this.#note.textContent = `No topics: ${describe(error)}`;
+      // For want of a token, a token is asked for: that says it.
+      this.#note.textContent = error.status === 401 ? "" : `No topics: ${describe(error)}`;
     }
   }
 

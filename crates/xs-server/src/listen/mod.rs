@@ -252,6 +252,12 @@ mod tests {
         assert!(path.exists());
         drop(bind().await.unwrap());
         assert!(!path.exists());
+        // So is what a process of this number left that was killed while it made one.
+        let private = dir.path().join(format!(".s{}", std::process::id()));
+        std::fs::create_dir(&private).unwrap();
+        drop(std::os::unix::net::UnixListener::bind(private.join("s")).unwrap());
+        drop(bind().await.unwrap());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
     #[cfg(unix)]

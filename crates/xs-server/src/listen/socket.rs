@@ -44,8 +44,16 @@ pub(super) fn bind(path: &Path) -> Result<(UnixListener, Socket)> {
         Err(error) => return Err(doing(error)),
     }
     let private = path.with_file_name(format!(".s{}", std::process::id()));
-    DirBuilder::new().mode(0o700).create(&private).map_err(doing)?;
     let inside = private.join("s");
+    let make = || DirBuilder::new().mode(0o700).create(&private);
+    match make() {
+        // Left by a process of this number that was killed right here, as numbers repeat in a container.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let _ = fs::remove_file(&inside);
+            fs::remove_dir(&private).and_then(|()| make()).map_err(doing)?;
+        }
+        made => made.map_err(doing)?,
+    }
     let bound = UnixListener::bind(&inside).and_then(|listener| {
         fs::set_permissions(&inside, Permissions::from_mode(0o600))?;
         let inode = fs::symlink_metadata(&inside)?.ino();

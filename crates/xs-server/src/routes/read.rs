@@ -6,7 +6,7 @@ use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
 use futures::stream::{Stream, StreamExt as _, TryStreamExt as _};
 use http::{HeaderMap, header};
-use xs::{Follow, Frame, FrameId, ReadOptions, Reader, Result};
+use xs::{Follow, Frame, FrameId, ReadOptions, Reader, Result, THRESHOLD_TOPIC, Ttl};
 use xs_wire::{Framing, Params, ReadQuery};
 
 use super::App;
@@ -93,13 +93,15 @@ pub(super) fn follow(app: &App, client: &Client, options: ReadOptions, encoder: 
     Ok(response(app, until_stopping(app, options, following), encoder))
 }
 
-/// What a follower is given. Once the server stops, it goes on until nothing has come for a moment: it
-/// may be on its way through history, and the store is not closed before it has ended.
+/// What a follower is given. Once the server stops, it goes on until nothing has come for a moment, and not
+/// before it is through history: where that takes longer than the grace period, its answer is cut off, so that
+/// nobody takes a part of history for all of it.
 fn until_stopping(
     app: &App,
     options: ReadOptions,
     following: Following,
 ) -> impl Stream<Item = Result<Frame>> + Send + use<> {
+    let mut is_live = options.new;
     let mut frames = app.stream.read(options);
     let mut stopping = app.stopping.clone();
     let mut stop = Box::pin(async move {
@@ -114,14 +116,19 @@ fn until_stopping(
         let _following = &following;
         if let Poll::Ready(frame) = frames.poll_next_unpin(cx) {
             quiet = None;
+            is_live = is_live || matches!(&frame, Some(Ok(frame)) if is_threshold(frame));
             return Poll::Ready(frame);
         }
         stopped = stopped || stop.as_mut().poll(cx).is_ready();
-        match stopped {
+        match stopped && is_live {
             false => Poll::Pending,
             true => quiet.get_or_insert_with(|| Box::pin(tokio::time::sleep(QUIET))).as_mut().poll(cx).map(|()| None),
         }
     })
+}
+
+fn is_threshold(frame: &Frame) -> bool {
+    frame.ttl == Some(Ttl::Ephemeral) && frame.topic.as_str() == THRESHOLD_TOPIC
 }
 
 /// SSE where the client takes it, anywhere in its list.
