@@ -190,7 +190,8 @@ fn a_body_that_is_cut_off_stores_nothing() {
 #[test]
 fn a_follower_that_never_reads_holds_up_nobody() {
     let dir = tempfile::tempdir().unwrap();
-    let server = Server::start(&dir.path().join("store"));
+    // However long the machine takes.
+    let server = Server::start_with(&dir.path().join("store"), &["--write-timeout", "1h"]);
     let mut idle = UnixStream::connect(server.path.join("sock")).unwrap();
     idle.write_all(b"GET /?follow HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
     // More than any buffer between the two holds, so that the server cannot write it all.
@@ -203,7 +204,7 @@ fn a_follower_that_never_reads_holds_up_nobody() {
     // When it comes to read after all, every frame is there, once.
     let mut text = String::new();
     let mut buffer = vec![0; 1 << 20];
-    idle.set_read_timeout(Some(std::time::Duration::from_secs(30))).unwrap();
+    idle.set_read_timeout(Some(std::time::Duration::from_secs(300))).unwrap();
     while text.matches("\"topic\":\"a\"").count() < 1600 {
         let read = idle.read(&mut buffer).unwrap();
         assert!(read > 0, "it was cut off");
@@ -314,8 +315,15 @@ fn a_stopping_server_says_so_and_drops_nothing() {
     follower.write_all(b"GET /?follow&topic=xs.* HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
     // A body that is under way when the signal comes is taken to its end.
     let mut slow = UnixStream::connect(path.join("sock")).unwrap();
-    slow.write_all(b"POST /append/slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 10\r\n\r\nhello")
-        .unwrap();
+    slow.write_all(
+        b"POST /append/slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n",
+    )
+    .unwrap();
+    // So it is known that the server has begun with it.
+    let mut going_on = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
+    slow.read_exact(&mut going_on).unwrap();
+    assert!(going_on.starts_with(b"HTTP/1.1 100"));
+    slow.write_all(b"hello").unwrap();
     // It follows once it is past the seam.
     let mut head = String::new();
     while !head.contains("xs.threshold") {

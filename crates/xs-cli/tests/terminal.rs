@@ -15,7 +15,7 @@ fn has_script() -> bool {
     let run = Command::new("script").args(["-qec", "exit 7", "/dev/null"]).stdin(Stdio::null()).output();
     let has = run.is_ok_and(|output| output.status.code() == Some(7));
     if !has {
-        eprintln!("skipped: there is no script (util-linux) to make a terminal with");
+        support::skipped("there is no script (util-linux) to make a terminal with");
     }
     has
 }

@@ -35,6 +35,19 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// Every kind.
+    pub const ALL: [Self; 9] = [
+        Self::InvalidInput,
+        Self::NotFound,
+        Self::Conflict,
+        Self::Locked,
+        Self::Unsupported,
+        Self::Unavailable,
+        Self::Corrupt,
+        Self::Closed,
+        Self::Internal,
+    ];
+
     /// The name of the kind, as it appears on the wire.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -129,6 +129,13 @@ const OPEN_FILES_WANTED: u64 = 65_536;
 /// hyper keeps 8 KiB at least; beyond a mebibyte, heads would be bodies.
 const HEADER_BYTES: std::ops::RangeInclusive<usize> = 8 * 1024..=1024 * 1024;
 
+/// What a connection adds to the time between two writes to a follower: about what a write takes, and leaves
+/// room for appends.
+pub(crate) const PACE_EACH: Duration = Duration::from_micros(40);
+/// Below this there is no pause: a timer is no finer.
+pub(crate) const PACE_LEAST: Duration = Duration::from_millis(2);
+/// A pause that nobody who looks on notices.
+pub(crate) const PACE_MOST: Duration = Duration::from_millis(50);
 /// How long the store is waited for when the server stops, whatever requests are granted.
 pub(crate) const STORE_GRACE: Duration = Duration::from_secs(10);
 /// Followers of one client that comes from beyond loopback.

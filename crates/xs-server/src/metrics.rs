@@ -41,19 +41,6 @@ use xs::{ErrorKind, EventStream, Histogram, Stats};
 /// The type of what [`render`] gives.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Every kind of error. `Internal` is last, and stands for what a later core may add.
-const KINDS: [ErrorKind; 9] = [
-    ErrorKind::InvalidInput,
-    ErrorKind::NotFound,
-    ErrorKind::Conflict,
-    ErrorKind::Locked,
-    ErrorKind::Unsupported,
-    ErrorKind::Unavailable,
-    ErrorKind::Corrupt,
-    ErrorKind::Closed,
-    ErrorKind::Internal,
-];
-
 const MICROSECONDS: f64 = 1_000_000.0;
 
 /// Route, method and class of status.
@@ -62,8 +49,8 @@ type RequestLabels = [(&'static str, Cow<'static, str>); 3];
 /// What is counted in the server itself.
 #[derive(Debug, Default)]
 pub(crate) struct ServerCounters {
-    /// By kind, in the order of [`KINDS`].
-    errors: [AtomicU64; KINDS.len()],
+    /// By kind, in the order of [`ErrorKind::ALL`]. The last, `Internal`, stands for what a later core may add.
+    errors: [AtomicU64; ErrorKind::ALL.len()],
     connections: AtomicU64,
     requests: Family<RequestLabels, Counter>,
 }
@@ -71,10 +58,15 @@ pub(crate) struct ServerCounters {
 impl ServerCounters {
     /// Counts an error that a client was told of, or that broke a response off.
     pub(crate) fn error(&self, kind: ErrorKind) {
-        let at = KINDS.iter().position(|known| *known == kind).unwrap_or(KINDS.len() - 1);
+        let at = ErrorKind::ALL.iter().position(|known| *known == kind).unwrap_or(ErrorKind::ALL.len() - 1);
         if let Some(count) = self.errors.get(at) {
             count.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// How many connections are being served.
+    pub(crate) fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// Counts a connection until what this gives is dropped.
@@ -140,12 +132,12 @@ pub(crate) fn render(stream: &EventStream, counters: &ServerCounters) -> String 
         ("cas", cas.to_owned()),
         ("format", format.to_string()),
     ];
-    let errors = KINDS.iter().map(|kind| kind.as_str()).zip(&counters.errors);
+    let errors = ErrorKind::ALL.iter().map(|kind| kind.as_str()).zip(&counters.errors);
     let snapshot = Snapshot {
         stats: stream.stats(),
         healthy: stream.health().is_ok(),
         errors: errors.map(|(kind, count)| (kind, count.load(Ordering::Relaxed))).collect(),
-        connections: counters.connections.load(Ordering::Relaxed),
+        connections: counters.connections(),
         build,
     };
     let mut registry = Registry::default();
@@ -368,9 +360,9 @@ mod tests {
     async fn every_kind_of_error_is_there_from_the_first_scrape_on() {
         let (stream, counters) = (stream().await, ServerCounters::default());
         let errors = by(&render(&stream, &counters), "xs_errors_total", "kind");
-        let none: BTreeMap<String, f64> = KINDS.iter().map(|kind| (kind.to_string(), 0.0)).collect();
+        let none: BTreeMap<String, f64> = ErrorKind::ALL.iter().map(|kind| (kind.to_string(), 0.0)).collect();
         assert_eq!(errors, none);
-        KINDS.iter().for_each(|kind| counters.error(*kind));
+        ErrorKind::ALL.iter().for_each(|kind| counters.error(*kind));
         counters.error(ErrorKind::Corrupt);
         let errors = by(&render(&stream, &counters), "xs_errors_total", "kind");
         assert!(errors.iter().all(|(kind, count)| *count == if kind == "Corrupt" { 2.0 } else { 1.0 }), "{errors:?}");

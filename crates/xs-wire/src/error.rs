@@ -36,18 +36,6 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<F
     Option::deserialize(deserializer).map(Some)
 }
 
-const KINDS: [ErrorKind; 9] = [
-    ErrorKind::InvalidInput,
-    ErrorKind::NotFound,
-    ErrorKind::Conflict,
-    ErrorKind::Locked,
-    ErrorKind::Unsupported,
-    ErrorKind::Unavailable,
-    ErrorKind::Corrupt,
-    ErrorKind::Closed,
-    ErrorKind::Internal,
-];
-
 /// The status of each kind.
 pub fn status(kind: ErrorKind) -> StatusCode {
     match kind {
@@ -87,7 +75,7 @@ pub fn error_of(status: StatusCode, body: &[u8], topic: Option<&Topic>) -> Error
     let Ok(ErrorBody { error: ErrorFields { kind, message, actual } }) = serde_json::from_slice(body) else {
         return Error::new(kind_of(status), format!("the server answered {status}"));
     };
-    let known = KINDS.into_iter().find(|known| known.as_str() == kind);
+    let known = ErrorKind::ALL.into_iter().find(|known| known.as_str() == kind);
     let error = Error::new(known.unwrap_or_else(|| kind_of(status)), message);
     match (topic, actual) {
         (Some(topic), Some(actual)) => error.with_source(ExpectFailed { topic: topic.clone(), actual }),
@@ -111,7 +99,7 @@ mod tests {
 
     #[test]
     fn every_kind_comes_over_the_wire() {
-        for kind in KINDS {
+        for kind in ErrorKind::ALL {
             let error = Error::new(kind, "what is wrong");
             let back = error_of(status(kind), &body(&error), None);
             assert_eq!((back.kind(), back.to_string().as_str()), (kind, "what is wrong"));
@@ -135,7 +123,7 @@ mod tests {
 
     #[test]
     fn without_a_body_the_status_decides() {
-        for kind in KINDS {
+        for kind in ErrorKind::ALL {
             let other = match kind {
                 ErrorKind::Closed => ErrorKind::Unavailable,
                 ErrorKind::Corrupt => ErrorKind::Internal,

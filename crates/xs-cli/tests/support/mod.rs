@@ -14,6 +14,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+/// Says that this machine lacks something, so that a test looks at nothing; a failure in CI, which has to have
+/// all of it.
+pub(crate) fn skipped(why: &str) {
+    assert!(std::env::var_os("XS_TEST_ALL").is_none(), "skipped: {why}");
+    eprintln!("skipped: {why}");
+}
+
 /// A server is up, or a process is down, long before this on any machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -38,7 +38,7 @@ impl Shell {
     /// `None` where there is no `curl`, which is said.
     pub(crate) fn start(way: Way) -> Option<Self> {
         if Command::new("curl").arg("--version").output().is_err() {
-            eprintln!("skipped: there is no curl to drive the server with");
+            crate::support::skipped("there is no curl to drive the server with");
             return None;
         }
         let dir = tempfile::tempdir().unwrap();

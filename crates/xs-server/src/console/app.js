@@ -17,7 +17,7 @@ const pauseButton = byId("pause");
 const olderButton = byId("older");
 
 /// What a person chose: the filter and the open frame are in the address too, so that it can be
-/// shared, kept, and gone back from.
+/// shared, kept, and gone back from; in its fragment, which no server sees.
 const view = { topic: "", frame: null };
 let state = "connecting";
 let failure = null;
@@ -152,18 +152,14 @@ function move(by) {
 
 function writeAddress(method) {
   const url = new URL(location.href);
-  url.hash = "";
-  for (const name of ["topic", "frame"]) {
-    if (view[name]) url.searchParams.set(name, view[name]);
-    else url.searchParams.delete(name);
-  }
+  url.hash = new URLSearchParams(Object.entries(view).filter(([, value]) => value)).toString();
   const opened = view.frame !== null && (method === "pushState" || history.state?.opened === true);
   history[method]({ opened }, "", url);
   document.title = view.topic === "" ? "xs" : `${view.topic} · xs`;
 }
 
 function readAddress() {
-  const parameters = new URL(location.href).searchParams;
+  const parameters = new URLSearchParams(location.hash.slice(1));
   return { topic: parameters.get("topic") ?? "", frame: parameters.get("frame") };
 }
 
@@ -203,6 +199,10 @@ olderButton.addEventListener("click", () => {
     limitField.value = options.find((option) => option > limit()) ?? FRAMES_MAX;
     limitField.dispatchEvent(new Event("change"));
   }
+});
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  list.focus();
 });
 byId("topics-toggle").addEventListener("click", (event) => {
   const open = document.body.classList.toggle("has-topics");

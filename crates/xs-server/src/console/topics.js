@@ -74,7 +74,6 @@ export class Topics {
       }
       this.#last = found;
       this.#failed = false;
-      this.#note.textContent = this.#about();
       this.#more.hidden = found.size < this.#wanted || this.#wanted >= TOPICS_MAX;
       this.#draw();
     } catch (error) {
@@ -88,6 +87,8 @@ export class Topics {
   /// Nothing is shown any more.
   clear() {
     this.#abort.abort();
+    this.#failed = true;
+    this.#note.textContent = "";
     this.#last.clear();
     this.#draw();
   }
@@ -143,7 +144,7 @@ export class Topics {
       this.#list.replaceChildren(...items);
       if (focused !== null) items.find((item) => item.firstChild.dataset.topic === focused)?.firstChild.focus({ preventScroll: true });
     }
-    if (this.#last.size > 0 || this.#note.textContent === "") this.#note.textContent = this.#about();
+    if (!this.#failed) this.#note.textContent = this.#about();
   }
 
   #item(topic) {

@@ -1,11 +1,15 @@
 //! `GET /`: history, and what comes after it.
 
+use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
 use futures::stream::{Stream, StreamExt as _, TryStreamExt as _};
 use http::{HeaderMap, header};
+use tokio::time::Sleep;
 use xs::{Follow, Frame, FrameId, ReadOptions, Reader, Result, THRESHOLD_TOPIC, Ttl};
 use xs_wire::{Framing, Params, ReadQuery};
 
@@ -14,7 +18,7 @@ use super::body::frames_body;
 use crate::clients::{Client, Following};
 use crate::encode::Encoder;
 use crate::error::{ApiError, ApiResult};
-use crate::limits::QUIET;
+use crate::limits::{PACE_EACH, PACE_LEAST, PACE_MOST, QUIET};
 use crate::openapi::{self, About, EVENTS, NDJSON, answer, schema};
 
 pub(super) async fn cat(
@@ -111,10 +115,27 @@ fn until_stopping(
         }
     });
     let (mut stopped, mut quiet) = (false, None);
+    let counters = Arc::clone(&app.counters);
+    let (mut gave, mut pause) = (false, None::<Pin<Box<Sleep>>>);
     futures::stream::poll_fn(move |cx| {
         // Its client has one follower more for as long as this stream is there.
         let _following = &following;
-        if let Poll::Ready(frame) = frames.poll_next_unpin(cx) {
+        // What comes meanwhile goes out together.
+        if pause.as_mut().is_some_and(|pause| pause.as_mut().poll(cx).is_pending()) {
+            return Poll::Pending;
+        }
+        pause = None;
+        let next = frames.poll_next_unpin(cx);
+        if next.is_pending() && is_live && std::mem::take(&mut gave) {
+            pause = pace(counters.connections()).map(|pace| Box::pin(tokio::time::sleep(pace)));
+            if let Some(pause) = &mut pause {
+                // It has just begun, and is polled so that it wakes this task.
+                let _ = pause.as_mut().poll(cx);
+                return Poll::Pending;
+            }
+        }
+        if let Poll::Ready(frame) = next {
+            gave = true;
             quiet = None;
             is_live = is_live || matches!(&frame, Some(Ok(frame)) if is_threshold(frame));
             return Poll::Ready(frame);
@@ -125,6 +146,14 @@ fn until_stopping(
             true => quiet.get_or_insert_with(|| Box::pin(tokio::time::sleep(QUIET))).as_mut().poll(cx).map(|()| None),
         }
     })
+}
+
+/// How long a follower that has just been given something is given nothing more, by how many connections there
+/// are. To write to a thousand followers for each frame would take more than there are processors: so the more
+/// there are, the more frames go out in one write. A few wait for nothing, and no one does when frames are rare.
+fn pace(connections: u64) -> Option<Duration> {
+    let pace = (PACE_EACH * u32::try_from(connections).unwrap_or(u32::MAX)).min(PACE_MOST);
+    (pace >= PACE_LEAST).then_some(pace)
 }
 
 fn is_threshold(frame: &Frame) -> bool {
