@@ -1,5 +1,6 @@
 // The console: its parts put together, and what holds for all of them.
 
+import { readAddress, wasOpenedHere, writeAddress } from "./address.js";
 import { address, describe, events, request } from "./api.js";
 import { AppendForm } from "./append.js";
 import { byId } from "./dom.js";
@@ -16,8 +17,7 @@ const limitField = byId("limit");
 const pauseButton = byId("pause");
 const olderButton = byId("older");
 
-/// What a person chose: the filter and the open frame are in the address too, so that it can be
-/// shared, kept, and gone back from; in its fragment, which no server sees.
+/// What a person chose, which the address says too.
 const view = { topic: "", frame: null };
 let state = "connecting";
 let failure = null;
@@ -25,6 +25,8 @@ let failure = null;
 let settled = false;
 /// Whether going back is the address following a frame that was closed.
 let closing = false;
+/// The frame that was asked for last.
+let opening = null;
 
 const limit = () => Number(limitField.value);
 
@@ -77,7 +79,7 @@ function applyFilter() {
   if (topic === view.topic && state !== "refused") return;
   view.topic = topic;
   topics.filter = topic;
-  writeAddress("replaceState");
+  writeAddress(view, "replaceState");
   start();
 }
 
@@ -106,41 +108,38 @@ filterField.addEventListener("keydown", (event) => {
 function openFrame(frame, focus) {
   if (frame === null) return;
   const method = view.frame === null ? "pushState" : "replaceState";
-  view.frame = frame.id;
+  view.frame = opening = frame.id;
   list.select(frame.id);
   detail.show(frame, focus);
-  writeAddress(method);
+  writeAddress(view, method);
 }
 
 async function openById(id) {
-  const known = list.find(id);
-  if (known !== null) {
-    openFrame(known, true);
-    return;
-  }
-  view.frame ??= id;
+  opening = id;
   try {
-    openFrame(await frameById(id), true);
+    const frame = list.find(id) ?? await frameById(id);
+    // Unless another was opened meanwhile.
+    if (opening === id) openFrame(frame, true);
   } catch (error) {
-    detail.showError(describe(error));
+    if (opening === id) detail.showError(describe(error));
   }
 }
 
 function closeFrame() {
   if (!detail.open) return;
   // Back to where it was opened from, so that going back later does not open it again.
-  closing = history.state?.opened === true;
+  closing = wasOpenedHere();
   leaveFrame(closing ? null : "replaceState");
   if (closing) history.back();
 }
 
 function leaveFrame(method) {
   const focus = detail.holdsFocus;
-  view.frame = null;
+  view.frame = opening = null;
   detail.close();
   list.select(null);
   if (focus) list.focus();
-  if (method) writeAddress(method);
+  if (method) writeAddress(view, method);
 }
 
 function move(by) {
@@ -150,30 +149,22 @@ function move(by) {
 
 // The address.
 
-function writeAddress(method) {
-  const url = new URL(location.href);
-  url.hash = new URLSearchParams(Object.entries(view).filter(([, value]) => value)).toString();
-  const opened = view.frame !== null && (method === "pushState" || history.state?.opened === true);
-  history[method]({ opened }, "", url);
-  document.title = view.topic === "" ? "xs" : `${view.topic} · xs`;
-}
-
-function readAddress() {
-  const parameters = new URLSearchParams(location.hash.slice(1));
-  return { topic: parameters.get("topic") ?? "", frame: parameters.get("frame") };
-}
-
 addEventListener("popstate", () => {
   if (closing) {
     // What is shown may be another filter than when the frame was opened, or another frame by now.
     closing = false;
-    writeAddress("replaceState");
+    writeAddress(view, "replaceState");
     return;
   }
   const { topic, frame } = readAddress();
   if (frame === null) leaveFrame(null);
   if (topic !== view.topic) setFilter(topic);
-  if (frame !== null && frame !== view.frame) openById(frame);
+  if (frame !== null && frame !== view.frame) openById(view.frame = frame);
+});
+
+// A browser takes the focus away when the fragment changes by going back.
+addEventListener("hashchange", () => {
+  if (!detail.open && document.activeElement === document.body) list.focus();
 });
 
 // The tools.
@@ -304,10 +295,9 @@ events.addEventListener("token", () => {
   begin();
 });
 
-Object.assign(view, { topic: readAddress().topic });
-const { frame } = readAddress();
+Object.assign(view, readAddress());
 filterField.value = view.topic;
 byId("filter-clear").hidden = view.topic === "";
 topics.filter = view.topic;
 begin();
-if (frame !== null) openById(frame);
+if (view.frame !== null) openById(view.frame);

@@ -33,6 +33,7 @@ const FILES: &[File] = files! {
     "icon.svg": "image/svg+xml",
     "style.css": STYLE,
     "panels.css": STYLE,
+    "address.js": SCRIPT,
     "api.js": SCRIPT,
     "app.js": SCRIPT,
     "append.js": SCRIPT,
