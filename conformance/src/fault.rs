@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
 use xs_core::{
-    Batch, Capabilities, ContentHash, Direction, Error, ErrorKind, Frame, FrameId, Pattern, Result, Scan, ScanPage,
-    Store, Topic, TopicPage, TopicTail,
+    Batch, Capabilities, Committed, ContentHash, Direction, Error, ErrorKind, Frame, FrameId, Pattern, Result, Scan,
+    ScanPage, Store, Topic, TopicPage, TopicTail,
 };
 
 /// What happens to the commits of a [`GatedStore`].
@@ -125,7 +125,7 @@ impl Store for GatedStore {
         self.store.last_id().await
     }
 
-    async fn commit(&self, batch: Batch) -> Result<()> {
+    async fn commit(&self, batch: Batch) -> Result<Committed> {
         self.gate.waiting.fetch_add(1, Ordering::SeqCst);
         self.gate.pass.acquire().await.unwrap().forget();
         self.gate.waiting.fetch_sub(1, Ordering::SeqCst);

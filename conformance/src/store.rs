@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use xs_core::{
     Batch, ContentHash, Create, Direction, Durability, ErrorKind, FrameId, IdRange, Meta, Pattern, Scan, Store, Topic,
@@ -17,6 +18,7 @@ use crate::{StoreSubject, damage, model};
 crate::suite::cases!(StoreSubject:
     S1_a_refused_batch_changes_nothing,
     S2_both_durabilities_survive_a_close,
+    S2_a_commit_tells_no_sync_that_was_not,
     S3_scans_are_strictly_ordered,
     S4_a_page_holds_at_most_its_limit,
     S4_a_page_ends_after_its_bytes,
@@ -68,6 +70,20 @@ async fn S2_both_durabilities_survive_a_close(subject: &StoreSubject, dir: &Path
     drop(store);
     let store = subject.open_as(dir, Create::Never).await.unwrap();
     assert_eq!(ids(&scan_all(&*store, &Pattern::All, Direction::Ascending, 9).await.unwrap()), [id(1), id(2)]);
+}
+
+/// A store may keep to itself how long it synced, but not make it up.
+async fn S2_a_commit_tells_no_sync_that_was_not(subject: &StoreSubject, dir: &Path) {
+    let store = subject.open(dir).await.unwrap();
+    let persistent = store.capabilities().persistent;
+    for (number, durability) in [(1, Durability::Sync), (2, Durability::Buffered), (3, Durability::Sync)] {
+        let batch = Batch { insert: vec![Arc::new(frame(number, "a"))], durability, ..Batch::default() };
+        let since = Instant::now();
+        let sync = store.commit(batch).await.unwrap().sync;
+        let took = since.elapsed();
+        assert!(persistent || sync.is_none(), "what keeps nothing told a sync of {sync:?}");
+        assert!(sync.is_none_or(|sync| sync <= took), "a sync of {sync:?} in a commit of {took:?}");
+    }
 }
 
 async fn reopen(subject: &StoreSubject, dir: &Path, store: &dyn Store) -> Arc<dyn Store> {

@@ -125,7 +125,8 @@ async fn watch(task: &'static str, subject: &str, dir: &Path, place: &str) -> Ve
 }
 
 async fn commit_one(store: &dyn xs_core::Store, number: u64, durability: Durability) -> xs_core::Result<()> {
-    store.commit(Batch { insert: vec![Arc::new(frame(number, "a"))], durability, ..Batch::default() }).await
+    let insert = vec![Arc::new(frame(number, "a"))];
+    store.commit(Batch { insert, durability, ..Batch::default() }).await.map(drop)
 }
 
 pub(crate) async fn commit(subject: &StoreSubject, place: &Path) {

@@ -95,11 +95,11 @@ pub(crate) fn topics(frames: &[Frame]) -> Vec<&str> {
 
 pub(crate) async fn insert(store: &dyn Store, frames: impl IntoIterator<Item = Frame>) -> Result<()> {
     let insert = frames.into_iter().map(Arc::new).collect();
-    store.commit(Batch { insert, ..Batch::default() }).await
+    store.commit(Batch { insert, ..Batch::default() }).await.map(drop)
 }
 
 pub(crate) async fn remove(store: &dyn Store, ids: impl IntoIterator<Item = FrameId>) -> Result<()> {
-    store.commit(Batch { remove: ids.into_iter().collect(), ..Batch::default() }).await
+    store.commit(Batch { remove: ids.into_iter().collect(), ..Batch::default() }).await.map(drop)
 }
 
 pub(crate) fn pattern(text: &str) -> Pattern {

@@ -26,6 +26,8 @@ pub(crate) enum StoreFlaw {
     KeepsBufferedInMemory,
     /// Commits `Sync` batches as if they were `Buffered`.
     SyncsNothing,
+    /// Tells a sync that was not.
+    MakesUpASync,
     /// Syncs once for each frame of a batch.
     SyncsForEachFrame,
     /// Acknowledges a batch whose sync failed.

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use xs_core::{
-    Batch, Capabilities, ContentHash, Direction, Durability, Error, ErrorKind, Frame, FrameId, IdRange, Meta,
-    PageBuilder, Pattern, Result, Scan, ScanPage, Store, Topic, TopicPage, TopicTail, Ttl,
+    Batch, Capabilities, Committed, ContentHash, Direction, Durability, Error, ErrorKind, Frame, FrameId, IdRange,
+    Meta, PageBuilder, Pattern, Result, Scan, ScanPage, Store, Topic, TopicPage, TopicTail, Ttl,
 };
 
 use crate::flaw::StoreFlaw;
@@ -16,6 +16,9 @@ use crate::open::Notes;
 
 /// How long [`StoreFlaw::ClosesUnannounced`] takes: longer than the next owner takes to come.
 const CLOSING: Duration = Duration::from_millis(100);
+
+/// What [`StoreFlaw::MakesUpASync`] tells: longer than any case runs.
+const MADE_UP: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The id of the newest stored frame.
 pub(crate) async fn newest(store: &dyn Store) -> Result<Option<FrameId>> {
@@ -48,11 +51,11 @@ impl FlawedStore {
         }
     }
 
-    async fn store_all(&self, batches: Vec<Batch>) -> Result<()> {
+    async fn store_all(&self, batches: Vec<Batch>) -> Result<Committed> {
         for batch in batches {
             self.inner.commit(batch).await?;
         }
-        Ok(())
+        Ok(Committed::default())
     }
 
     /// The batch without its last frame, after the last frame of the one before.
@@ -65,14 +68,14 @@ impl FlawedStore {
     }
 
     /// Commits, and notes what was there of the frames to remove.
-    async fn commit_and_note(&self, batch: Batch) -> Result<()> {
+    async fn commit_and_note(&self, batch: Batch) -> Result<Committed> {
         let mut removed = Vec::new();
         for id in &batch.remove {
             removed.extend(self.inner.get(*id).await?);
         }
-        self.inner.commit(batch).await?;
+        let committed = self.inner.commit(batch).await?;
         self.notes().removed.extend(removed);
-        Ok(())
+        Ok(committed)
     }
 
     /// The page of the frames of every topic that `selects`.
@@ -161,7 +164,7 @@ impl Store for FlawedStore {
         }
     }
 
-    async fn commit(&self, mut batch: Batch) -> Result<()> {
+    async fn commit(&self, mut batch: Batch) -> Result<Committed> {
         self.check_open()?;
         let durability = batch.durability;
         match self.flaw {
@@ -171,7 +174,7 @@ impl Store for FlawedStore {
                 for frame in batch.insert {
                     self.inner.commit(Batch { insert: vec![frame], durability, ..Batch::default() }).await?;
                 }
-                return Ok(());
+                return Ok(Committed::default());
             }
             StoreFlaw::HoldsBackTheLastFrame => batch = self.hold_back(batch),
             StoreFlaw::KeepsOnlyTheFirstFrame => batch.insert.truncate(1),
@@ -185,7 +188,7 @@ impl Store for FlawedStore {
             }
             StoreFlaw::KeepsBufferedInMemory if durability == Durability::Buffered => {
                 self.notes().unstored.push(batch);
-                return Ok(());
+                return Ok(Committed::default());
             }
             StoreFlaw::SyncsNothing => batch.durability = Durability::Buffered,
             StoreFlaw::SyncsForEachFrame => {
@@ -222,7 +225,10 @@ impl Store for FlawedStore {
             _ => {}
         }
         match (self.flaw, self.inner.commit(batch).await) {
-            (StoreFlaw::AcknowledgesAFailedSync, Err(error)) if error.kind() == ErrorKind::Unavailable => Ok(()),
+            (StoreFlaw::AcknowledgesAFailedSync, Err(error)) if error.kind() == ErrorKind::Unavailable => {
+                Ok(Committed::default())
+            }
+            (StoreFlaw::MakesUpASync, Ok(committed)) => Ok(committed.sync(Some(MADE_UP))),
             (StoreFlaw::ReportsARefusalAsAFailure, Err(error)) if error.kind() == ErrorKind::Conflict => {
                 Err(Error::new(ErrorKind::Unavailable, error.to_string()))
             }

@@ -32,6 +32,7 @@ const STORES: &[(&str, Over, StoreFlaw)] = &[
     ("S2", Over::Memory, StoreFlaw::LosesTheNewestOnReopen),
     ("S2", Over::Fjall, StoreFlaw::KeepsBufferedInMemory),
     ("S2", Over::Fjall, StoreFlaw::SyncsNothing),
+    ("S2", Over::Fjall, StoreFlaw::MakesUpASync),
     ("S2", Over::Fjall, StoreFlaw::AcknowledgesAFailedSync),
     ("S2", Over::Fjall, StoreFlaw::ShowsAFailedCommit),
     ("S3", Over::Memory, StoreFlaw::SwapsTwoFrames),

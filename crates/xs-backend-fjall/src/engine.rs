@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable as _};
 use xs_core::kv::{FORMAT, KvBatch, KvEngine, KvOp, KvSnapshot, Note, Noted, Space, Visit};
-use xs_core::{Capabilities, Create, Direction, Durability, Error, ErrorKind, Result};
+use xs_core::{Capabilities, Committed, Create, Direction, Durability, Error, ErrorKind, Result};
 
 use crate::error::{OPENING, convert};
 use crate::factory::FjallSettings;
@@ -25,6 +25,10 @@ const VERSION: &str = "version";
 /// journal has been through `fdatasync` before anybody sees the batch; `Buffered` commits with
 /// `Buffer`, so the journal has been handed to the operating system. A batch is one checksummed
 /// entry of the journal, so it is there whole or not at all.
+///
+/// The sync that a commit tells is fjall's whole commit: writing the journal, its sync, and the
+/// memtables. Committed with `Buffer` and synced by a call of its own, a batch would be in the
+/// memtables before its sync: after one that failed, a flush could still store a part of it.
 pub struct FjallEngine {
     database: Database,
     frames: Keyspace,
@@ -134,12 +138,8 @@ impl KvEngine for FjallEngine {
         Capabilities::default().persistent(true).exclusive(true)
     }
 
-    fn apply(&self, batch: KvBatch) -> Result<()> {
+    fn apply(&self, batch: KvBatch) -> Result<Committed> {
         let mut applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
-        let mode = match batch.durability {
-            Durability::Sync => PersistMode::SyncData,
-            Durability::Buffered => PersistMode::Buffer,
-        };
         let mut write = fjall::OwnedWriteBatch::with_capacity(self.database.clone(), batch.ops.len());
         for op in batch.ops {
             match op {
@@ -147,14 +147,18 @@ impl KvEngine for FjallEngine {
                 KvOp::Delete { space, key } => write.remove(self.keyspace(space), key),
             }
         }
-        write.durability(Some(mode)).commit().map_err(|error| convert("writing to", &self.dir, error))?;
+        let committed = match batch.durability {
+            Durability::Sync => Committed::timed(|| write.durability(Some(PersistMode::SyncData)).commit()),
+            Durability::Buffered => write.durability(Some(PersistMode::Buffer)).commit().map(|()| Committed::default()),
+        }
+        .map_err(|error| convert("writing to", &self.dir, error))?;
         // Still holding `applied`, so that no other batch is on its way.
         *self.committed.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(self.database.snapshot());
         *applied = batch.sequence;
         if batch.durability == Durability::Sync {
             self.note.write(batch.sequence);
         }
-        Ok(())
+        Ok(committed)
     }
 
     fn snapshot(&self) -> Result<FjallSnapshot> {

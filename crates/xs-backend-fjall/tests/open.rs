@@ -1,4 +1,4 @@
-//! What is refused, and left as it is, and what an interrupted making leaves.
+//! What is refused, and left as it is, what an interrupted making leaves, and what a commit tells.
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test")]
 
 use std::fs;
@@ -85,6 +85,17 @@ async fn a_making_that_was_killed_is_made_again() {
     fs::remove_file(dir.path().join("version")).unwrap();
     assert!(open(dir.path(), Create::IfMissing).await.is_err());
     assert!(dir.path().join("0.jnl").exists());
+}
+
+#[tokio::test]
+async fn a_commit_that_syncs_tells_how_long() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), Create::IfMissing).await.unwrap();
+    for (n, durability, tells) in [(1, Durability::Sync, true), (2, Durability::Buffered, false)] {
+        let frame = Frame::topic("a").unwrap().with_id(FrameId::from_u128(n << 32));
+        let batch = Batch { insert: vec![Arc::new(frame)], durability, ..Batch::default() };
+        assert_eq!(store.commit(batch).await.unwrap().sync.is_some(), tells, "{durability:?}");
+    }
 }
 
 #[tokio::test]

@@ -10,11 +10,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use redb::{AccessGuard, Builder, Database, ReadOnlyTable, ReadableDatabase as _, TableDefinition};
 use xs_core::kv::keys::FORMAT_KEY;
 use xs_core::kv::{FORMAT, KvBatch, KvEngine, KvOp, KvSnapshot, Note, Noted, Space, Visit, check_format};
-use xs_core::{Capabilities, Create, Direction, Error, ErrorKind, Result, dirs};
+use xs_core::{Capabilities, Committed, Create, Direction, Error, ErrorKind, Result, dirs};
 
 use crate::error::{convert, damaged};
 use crate::factory::RedbSettings;
 use crate::rehearsal;
+use crate::timed::{self, SyncTime};
 
 const FILE: &str = "index.redb";
 
@@ -35,6 +36,7 @@ const INDEX: TableDefinition<'_, Bytes, Bytes> = TableDefinition::new("index");
 /// that newer commits replaced; afterwards they are used again.
 pub struct RedbEngine {
     database: Database,
+    syncs: SyncTime,
     path: Arc<Path>,
     note: Note,
     /// The number of the last applied batch.
@@ -63,16 +65,17 @@ impl RedbEngine {
         }
         let mut builder = Builder::new();
         builder.set_cache_size(settings.cache_bytes);
-        let database = match (length, noted) {
+        let (database, syncs) = match (length, noted) {
             (0, Some(_)) => return Err(damaged(&path)),
             (0, None) => make(&builder, dir, &path)?,
             _ => {
                 inspect(&rehearsal::open(&path, settings.cache_bytes, settings.check_on_open)?, &path)?;
-                builder.open(&path).map_err(|error| convert("opening", &path, error))?
+                timed::open(&builder, &path).map_err(|error| convert("opening", &path, error))?
             }
         };
         let engine = Self {
             database,
+            syncs,
             note: Note::open(dir)?,
             path: path.into(),
             applied: Mutex::new(0),
@@ -140,7 +143,7 @@ fn inspect(database: &Database, path: &Path) -> Result<()> {
 }
 
 /// A database that comes into existence whole: made under another name, then renamed.
-fn make(builder: &Builder, dir: &Path, path: &Path) -> Result<Database> {
+fn make(builder: &Builder, dir: &Path, path: &Path) -> Result<(Database, SyncTime)> {
     let doing = |error| Error::io(format_args!("creating {}", path.display()), error);
     let unfinished: PathBuf = dir.join("index.redb.new");
     match std::fs::remove_file(&unfinished) {
@@ -150,7 +153,7 @@ fn make(builder: &Builder, dir: &Path, path: &Path) -> Result<Database> {
     drop(builder.create(&unfinished).map_err(|error| convert("creating", path, error))?);
     std::fs::rename(&unfinished, path).map_err(doing)?;
     dirs::sync(dir).map_err(doing)?;
-    builder.open(path).map_err(|error| convert("opening", path, error))
+    timed::open(builder, path).map_err(|error| convert("opening", path, error))
 }
 
 impl fmt::Debug for RedbEngine {
@@ -170,19 +173,21 @@ impl KvEngine for RedbEngine {
         Capabilities::default().persistent(true).exclusive(true).compact(true)
     }
 
-    fn apply(&self, batch: KvBatch) -> Result<()> {
+    fn apply(&self, batch: KvBatch) -> Result<Committed> {
         let mut applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
         if self.failed.load(Ordering::Acquire) {
             return Err(convert("writing to", &self.path, redb::Error::PreviousIo));
         }
         // Whatever ends it, but success.
         self.failed.store(true, Ordering::Release);
+        // What compacting took is not of this commit.
+        self.syncs.take();
         let written = catch_unwind(AssertUnwindSafe(|| self.write(&batch)));
         written.map_err(|_| damaged(&self.path))?.map_err(|error| convert("writing to", &self.path, error))?;
         self.failed.store(false, Ordering::Release);
         *applied = batch.sequence;
         self.note.write(batch.sequence);
-        Ok(())
+        Ok(Committed::default().sync(self.syncs.take()))
     }
 
     fn snapshot(&self) -> Result<RedbSnapshot> {

@@ -31,6 +31,7 @@ mod engine;
 mod error;
 mod factory;
 mod rehearsal;
+mod timed;
 
 pub use engine::{RedbEngine, RedbSnapshot};
 pub use factory::{RedbFactory, RedbSettings};

@@ -1,4 +1,4 @@
-//! What is refused when it is opened, and how large the file becomes.
+//! What is refused when it is opened, how large the file becomes, and what a commit tells.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a test")]
 
 use std::fs;
@@ -86,6 +86,30 @@ async fn damage_is_refused_before_anything_is_changed() {
     for _ in 0..2 {
         assert_eq!(open(dir.path(), Create::Never).await.unwrap_err().kind(), ErrorKind::Corrupt);
         assert!(fs::read(&path).unwrap() == bytes, "a refused file was changed");
+    }
+}
+
+#[tokio::test]
+async fn an_open_database_is_locked_for_other_programs() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index.redb");
+    // Made, and opened again.
+    for create in [Create::IfMissing, Create::Never] {
+        let store = open(dir.path(), create).await.unwrap();
+        assert!(matches!(redb::Database::open(&path), Err(redb::DatabaseError::DatabaseAlreadyOpen)));
+        store.close().await.unwrap();
+        drop(redb::Database::open(&path).unwrap());
+    }
+}
+
+/// A sync for each commit: `Buffered` has one, too.
+#[tokio::test]
+async fn a_commit_tells_how_long_it_synced() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), Create::IfMissing).await.unwrap();
+    for (n, durability) in [(1, Durability::Sync), (2, Durability::Buffered)] {
+        let committed = store.commit(Batch { durability, ..batch(Some(n), None) }).await.unwrap();
+        assert!(committed.sync.is_some(), "{durability:?}");
     }
 }
 

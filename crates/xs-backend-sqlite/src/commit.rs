@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 use xs_core::kv::Note;
 use xs_core::kv::keys::Tail;
-use xs_core::{Batch, Durability, Error, ErrorKind, Frame, Result};
+use xs_core::{Batch, Committed, Durability, Error, ErrorKind, Frame, Result};
 
 use crate::connection::{Place, set_durability};
 use crate::read;
@@ -29,9 +29,9 @@ impl Writer {
     }
 
     /// Stores and removes, whole or not at all.
-    pub(crate) fn commit(&mut self, place: &Place, batch: &Batch) -> Result<()> {
+    pub(crate) fn commit(&mut self, place: &Place, batch: &Batch) -> Result<Committed> {
         if batch.is_empty() {
-            return Ok(());
+            return Ok(Committed::default());
         }
         self.check_failed(place)?;
         let last_id = batch.check(self.tail.last_id, |id| Ok(read::get(&self.connection, place, id)?.is_some()))?;
@@ -40,7 +40,7 @@ impl Writer {
             removed.extend(read::get(&self.connection, place, *id)?);
         }
         let next = Tail { sequence: self.tail.sequence + 1, last_id };
-        self.write(place, batch.durability, |connection| {
+        let committed = self.write(place, batch.durability, |connection| {
             for frame in &removed {
                 delete(connection, frame)?;
             }
@@ -53,7 +53,7 @@ impl Writer {
         if batch.durability == Durability::Sync {
             self.note.write(next.sequence);
         }
-        Ok(())
+        Ok(committed)
     }
 
     /// Makes durable what was committed as `Buffered`, by one more commit, with a sync. It has to
@@ -95,7 +95,7 @@ impl Writer {
         place: &Place,
         durability: Durability,
         changes: impl FnOnce(&Connection) -> rusqlite::Result<()>,
-    ) -> Result<()> {
+    ) -> Result<Committed> {
         let begun = (|| {
             if self.durability != durability {
                 set_durability(&self.connection, durability)?;
@@ -109,10 +109,14 @@ impl Writer {
         }
         let written = (|| {
             changes(&self.connection)?;
-            self.connection.prepare_cached("COMMIT")?.execute(())
+            let mut commit = self.connection.prepare_cached("COMMIT")?;
+            match durability {
+                Durability::Sync => Committed::timed(|| commit.execute(()).map(drop)),
+                Durability::Buffered => commit.execute(()).map(|_| Committed::default()),
+            }
         })();
         self.unsynced = durability != Durability::Sync;
-        written.map(drop).map_err(|error| {
+        written.map_err(|error| {
             self.failed = true;
             if let (false, Err(error)) = (self.connection.is_autocommit(), self.connection.execute("ROLLBACK", ())) {
                 tracing::warn!(%error, "rolling back failed; it happens when the index is opened again");

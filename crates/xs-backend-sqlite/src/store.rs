@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 use xs_core::kv::{Note, Noted};
 use xs_core::{
-    Batch, Capabilities, ContentHash, Create, Error, ErrorKind, Frame, FrameId, OwnerLock, Result, Scan, ScanPage,
-    Store, TopicPage, TopicTail, blocking, dirs,
+    Batch, Capabilities, Committed, ContentHash, Create, Error, ErrorKind, Frame, FrameId, OwnerLock, Result, Scan,
+    ScanPage, Store, TopicPage, TopicTail, blocking, dirs,
 };
 
 use crate::commit::Writer;
@@ -25,6 +25,9 @@ use crate::schema::{self, FORMAT, Found};
 /// the log at each commit; `Buffered` with `NORMAL`, which hands the log to the operating system, so
 /// that it survives a killed process, and a power loss takes the newest commits and no others, since
 /// every frame of the log carries a checksum of all before it.
+///
+/// The sync that a commit tells is the `COMMIT` of `Sync`: writing the log and syncing it, and now
+/// and then moving the log into the database.
 #[derive(Debug)]
 pub struct SqliteStore {
     shared: Arc<Shared>,
@@ -145,7 +148,7 @@ impl Store for SqliteStore {
         self.write(|writer, _| Ok(writer.tail.last_id)).await
     }
 
-    async fn commit(&self, batch: Batch) -> Result<()> {
+    async fn commit(&self, batch: Batch) -> Result<Committed> {
         self.write(move |writer, place| writer.commit(place, &batch)).await
     }
 

@@ -19,7 +19,7 @@ async fn open(dir: &Path, create: Create) -> Result<Arc<dyn Store>> {
 
 async fn insert(store: &dyn Store, number: u128, frame: NewFrame) -> Result<()> {
     let frame = frame.with_id(FrameId::from_u128(number << 32));
-    store.commit(Batch { insert: vec![Arc::new(frame)], ..Batch::default() }).await
+    store.commit(Batch { insert: vec![Arc::new(frame)], ..Batch::default() }).await.map(drop)
 }
 
 fn new(topic: &str) -> NewFrame {
@@ -121,6 +121,17 @@ async fn a_close_makes_buffered_commits_durable_while_others_read() {
     drop(reader);
     let store = open(dir.path(), Create::Never).await.unwrap();
     assert!(store.get(FrameId::from_u128(1 << 32)).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_commit_that_syncs_tells_how_long() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), Create::IfMissing).await.unwrap();
+    for (n, durability, tells) in [(1, Durability::Sync, true), (2, Durability::Buffered, false)] {
+        let insert = vec![Arc::new(new("a").with_id(FrameId::from_u128(n << 32)))];
+        let batch = Batch { insert, remove: Vec::new(), durability };
+        assert_eq!(store.commit(batch).await.unwrap().sync.is_some(), tells, "{durability:?}");
+    }
 }
 
 #[tokio::test]

@@ -65,7 +65,8 @@ pub use id::FrameId;
 pub use lock::OwnerLock;
 pub use meta::{META_BYTES_MAX, Meta};
 pub use store::{
-    Batch, Capabilities, Direction, Durability, IdRange, PageBuilder, Scan, ScanPage, Store, TopicPage, TopicTail,
+    Batch, Capabilities, Committed, Direction, Durability, IdRange, PageBuilder, Scan, ScanPage, Store, TopicPage,
+    TopicTail,
 };
 pub use stream::{
     AppendOptions, BatchOptions, EventStream, Expect, Follow, Histogram, PULSE_TOPIC, Parts, ReadOptions, Reader,

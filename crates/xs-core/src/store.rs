@@ -2,6 +2,7 @@
 
 use std::ops::Bound;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -90,6 +91,31 @@ impl Batch {
             previous = Some(id);
         }
         Ok(last_id.max(previous.unwrap_or(FrameId::MIN)))
+    }
+}
+
+/// What a commit says of itself, once it is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Committed {
+    /// How long the engine waited for stable storage within this commit. An engine that can only time
+    /// its sync together with the writing before it tells that. `None`: it did not sync, or does not know.
+    pub sync: Option<Duration>,
+}
+
+impl Committed {
+    /// With this time of waiting for stable storage.
+    #[must_use]
+    pub fn sync(mut self, sync: Option<Duration>) -> Self {
+        self.sync = sync;
+        self
+    }
+
+    /// Runs the sync of a commit, and tells its time.
+    pub fn timed<E>(sync: impl FnOnce() -> std::result::Result<(), E>) -> std::result::Result<Self, E> {
+        let since = Instant::now();
+        sync()?;
+        Ok(Self::default().sync(Some(since.elapsed())))
     }
 }
 
@@ -263,12 +289,13 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// given out later exceed it. [`FrameId::MIN`] when there was none.
     async fn last_id(&self) -> Result<FrameId>;
 
-    /// Stores and removes, whole or not at all. Nothing is changed by an error of these kinds:
+    /// Stores and removes, whole or not at all, and tells how long it synced, if it knows. Nothing is
+    /// changed by an error of these kinds:
     /// `Conflict` when an id to insert is stored already, `InvalidInput` when ids do not ascend,
     /// `Corrupt` when a frame to remove is damaged, `Locked` when another program is at it, `NotFound`,
     /// `Unsupported`. After any other, what
     /// is stored is uncertain until the store is opened again.
-    async fn commit(&self, batch: Batch) -> Result<()>;
+    async fn commit(&self, batch: Batch) -> Result<Committed>;
 
     /// The frame with this id.
     async fn get(&self, id: FrameId) -> Result<Option<Frame>>;

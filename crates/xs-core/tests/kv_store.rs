@@ -13,12 +13,16 @@ use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use xs_core::kv::{FORMAT, KvBatch, KvEngine, KvOp, KvSnapshot, KvStore, Space, Visit, codec, keys};
 use xs_core::{
-    Batch, Capabilities, ContentHash, Direction, Error, ErrorKind, Frame, FrameId, IdRange, Pattern, Result, Scan,
-    Store, TopicPage, Ttl,
+    Batch, Capabilities, Committed, ContentHash, Direction, Durability, Error, ErrorKind, Frame, FrameId, IdRange,
+    Pattern, Result, Scan, Store, TopicPage, Ttl,
 };
+
+/// What a sync of the map takes, as it says.
+const SYNC: Duration = Duration::from_millis(3);
 
 type Entries = BTreeMap<(u8, Vec<u8>), Vec<u8>>;
 
@@ -42,7 +46,7 @@ impl KvEngine for Map {
         Capabilities::default()
     }
 
-    fn apply(&self, batch: KvBatch) -> Result<()> {
+    fn apply(&self, batch: KvBatch) -> Result<Committed> {
         if self.failing.load(Ordering::SeqCst) {
             return Err(Error::new(ErrorKind::Unavailable, "no space"));
         }
@@ -54,7 +58,7 @@ impl KvEngine for Map {
                 KvOp::Delete { space, key } => drop(entries.remove(&(space.tag(), key))),
             }
         }
-        Ok(())
+        Ok(Committed::default().sync((batch.durability == Durability::Sync).then_some(SYNC)))
     }
 
     fn snapshot(&self) -> Result<View> {
@@ -125,7 +129,7 @@ fn frame(number: u64, topic: &str) -> Frame {
 }
 
 async fn insert(store: &dyn Store, frames: impl IntoIterator<Item = Frame>) -> Result<()> {
-    store.commit(Batch { insert: frames.into_iter().map(Arc::new).collect(), ..Batch::default() }).await
+    store.commit(Batch { insert: frames.into_iter().map(Arc::new).collect(), ..Batch::default() }).await.map(drop)
 }
 
 /// S4 by counting: a page looks at its frames and at one entry for each, wherever it lies.
@@ -199,7 +203,7 @@ async fn damaged_entries_are_corrupt_and_named() {
         if damage != "a missing record" {
             results.push(store.get(id(7)).await.map(drop));
             results.push(store.scan(Scan::new(Pattern::All, 9)).await.map(drop));
-            results.push(store.commit(Batch { remove: vec![id(7)], ..Batch::default() }).await);
+            results.push(store.commit(Batch { remove: vec![id(7)], ..Batch::default() }).await.map(drop));
         }
         for result in results {
             let error = result.expect_err(damage);
@@ -258,6 +262,16 @@ fn records_about_the_store_are_checked_on_open() {
     let map = Map::default();
     map.edit(|entries| drop(entries.insert((Space::Frames.tag(), vec![7]), vec![7])));
     assert_eq!(map.open().unwrap_err().kind(), ErrorKind::Corrupt, "somebody else's entries were taken for a store");
+}
+
+#[tokio::test]
+async fn what_the_engine_tells_of_its_sync_reaches_the_caller() {
+    let store = Map::default().open().unwrap();
+    for (number, durability, sync) in [(1, Durability::Sync, Some(SYNC)), (2, Durability::Buffered, None)] {
+        let batch = Batch { insert: vec![Arc::new(frame(number, "a"))], durability, ..Batch::default() };
+        assert_eq!(store.commit(batch).await.unwrap().sync, sync);
+    }
+    assert_eq!(store.commit(Batch::default()).await.unwrap(), Committed::default(), "nothing was to be synced");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@
 )]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,9 +17,9 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use tokio::sync::Semaphore;
 use xs_core::memory::{MemoryCas, MemoryStore};
 use xs_core::{
-    AppendOptions, Batch, BatchOptions, ByteRange, Capabilities, Content, ContentHash, Durability, Error, ErrorKind,
-    EventStream, Expect, Frame, FrameId, Histogram, ManualClock, NewFrame, Parts, RandomIds, ReadOptions, Result, Scan,
-    ScanPage, Settings, Stats, Store, Topic, TopicPage, TopicTail,
+    AppendOptions, Batch, BatchOptions, ByteRange, Capabilities, Committed, Content, ContentHash, Durability, Error,
+    ErrorKind, EventStream, Expect, Frame, FrameId, Histogram, ManualClock, NewFrame, Parts, RandomIds, ReadOptions,
+    Result, Scan, ScanPage, Settings, Stats, Store, Topic, TopicPage, TopicTail,
 };
 
 /// A store in memory whose commits can be held up and made to fail.
@@ -30,13 +30,15 @@ struct Gated {
     /// Commits that have come here so far.
     begun: AtomicUsize,
     failing: AtomicBool,
+    /// What a commit tells of its sync; nothing where it is 0.
+    sync_us: AtomicU64,
 }
 
 impl Gated {
     fn open() -> Arc<Self> {
         let pass = Semaphore::new(Semaphore::MAX_PERMITS);
-        let (begun, failing) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Arc::new(Self { store: MemoryStore::new(), pass, begun, failing })
+        let (begun, failing, sync_us) = (AtomicUsize::new(0), AtomicBool::new(false), AtomicU64::new(0));
+        Arc::new(Self { store: MemoryStore::new(), pass, begun, failing, sync_us })
     }
 
     fn shut(&self) {
@@ -66,12 +68,16 @@ impl Store for Gated {
         self.store.last_id().await
     }
 
-    async fn commit(&self, batch: Batch) -> Result<()> {
+    async fn commit(&self, batch: Batch) -> Result<Committed> {
         self.begun.fetch_add(1, Ordering::SeqCst);
         self.pass.acquire().await.unwrap().forget();
-        match self.failing.load(Ordering::SeqCst) {
-            true => Err(Error::new(ErrorKind::Unavailable, "the disk did not sync")),
-            false => self.store.commit(batch).await,
+        if self.failing.load(Ordering::SeqCst) {
+            return Err(Error::new(ErrorKind::Unavailable, "the disk did not sync"));
+        }
+        let committed = self.store.commit(batch).await?;
+        match self.sync_us.load(Ordering::SeqCst) {
+            0 => Ok(committed),
+            sync_us => Ok(committed.sync(Some(Duration::from_micros(sync_us)))),
         }
     }
 
@@ -149,7 +155,7 @@ fn filled(histogram: &Histogram) -> Vec<(u64, u64)> {
 #[tokio::test]
 async fn a_new_stream_has_done_nothing() {
     let mut stats = open().await.stats();
-    for histogram in [&mut stats.groups, &mut stats.commit_sync, &mut stats.commit_buffered] {
+    for histogram in [&mut stats.groups, &mut stats.commit_sync, &mut stats.commit_buffered, &mut stats.sync] {
         assert_eq!(histogram.counts, vec![0; histogram.bounds.len() + 1]);
         *histogram = Histogram { bounds: &[], counts: Vec::new(), ..histogram.clone() };
     }
@@ -186,6 +192,22 @@ async fn commits_are_timed_by_their_durability() {
     }
     let stats = stream.stats();
     assert_eq!((stats.commit_sync.count, stats.commit_buffered.count), (1, 2));
+}
+
+#[tokio::test]
+async fn syncs_are_timed_as_far_as_the_store_tells() {
+    let gate = Gated::open();
+    let stream = over(gate.clone(), ManualClock::at(NOW_MS), Settings::default()).await;
+    append(&stream, 1).await;
+    assert_eq!(stream.stats().sync.count, 0);
+    gate.sync_us.store(700, Ordering::SeqCst);
+    append(&stream, 2).await;
+    let stats = stream.stats();
+    assert_eq!((filled(&stats.sync), stats.sync.sum), (vec![(1_000, 2)], 1_400));
+    assert_eq!(stats.commit_sync.count, 3, "its sync is a part of a commit, and none beside it");
+    gate.failing.store(true, Ordering::SeqCst);
+    stream.append(new("a"), ()).await.unwrap_err();
+    assert_eq!(stream.stats().sync.count, 2, "who fails tells nothing");
 }
 
 #[tokio::test]

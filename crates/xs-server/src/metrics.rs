@@ -7,6 +7,7 @@
 //! | `xs_removed_frames_total` | `reason`: `call`, `expired` | frames |
 //! | `xs_group_requests` | | histogram: appends that shared a commit |
 //! | `xs_commit_seconds` | `durability`: `sync`, `buffered` | histogram: how long the index took |
+//! | `xs_sync_seconds` | | histogram: how long it waited for the disk within that, where it tells |
 //! | `xs_queue_requests` | | requests that wait for the sequencer |
 //! | `xs_followers` | | readers that follow |
 //! | `xs_follower_lag_frames` | | of the follower furthest behind |
@@ -173,15 +174,12 @@ impl Collector for Snapshot {
         out.counter("xs_appends", "Frames that came in, by what became of them.", "kind", &appends)?;
         let removed = [("call", stats.removed_frames), ("expired", stats.expired_frames)];
         out.counter("xs_removed_frames", "Frames removed by a call, or by their TTL.", "reason", &removed)?;
-        out.histogram("xs_group_requests", "Appends that shared a commit.", &stats.groups)?;
+        out.histogram("xs_group_requests", "Appends that shared a commit.", &stats.groups, 1.0)?;
         let commits = [("sync", &stats.commit_sync), ("buffered", &stats.commit_buffered)];
-        out.histograms(
-            "xs_commit_seconds",
-            "How long the index took to commit. With sync the sync of the disk is in it, so that the difference \
-             between the two is its cost.",
-            "durability",
-            &commits,
-        )?;
+        let commit = "How long the index took to commit, with the sync of the disk in it where it waits for that.";
+        out.histograms("xs_commit_seconds", commit, "durability", &commits)?;
+        let sync = "How long the index waited for the disk within a commit, as far as it tells.";
+        out.histogram("xs_sync_seconds", sync, &stats.sync, MICROSECONDS)?;
         out.gauge("xs_queue_requests", "Requests that wait for the sequencer.", stats.queue_requests)?;
         out.gauge("xs_followers", "Readers that follow.", stats.followers)?;
         let lag = "Frames that the follower furthest behind has yet to look at.";
@@ -215,10 +213,11 @@ impl Out<'_> {
         ConstGauge::new(value).encode(metric)
     }
 
-    fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) -> fmt::Result {
+    /// One histogram, told in units of so many.
+    fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram, per_unit: f64) -> fmt::Result {
         let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
         let Histogram { sum, count, .. } = histogram;
-        metric.encode_histogram::<NoLabelSet>(*sum as f64, *count, &buckets(histogram, 1.0), None)
+        metric.encode_histogram::<NoLabelSet>(*sum as f64 / per_unit, *count, &buckets(histogram, per_unit), None)
     }
 
     /// One histogram of microseconds, told in seconds, for each value of a label.
@@ -344,6 +343,7 @@ mod tests {
         assert_eq!(by(&text, "xs_removed_frames_total", "reason")["call"], 1.0);
         let commits = by(&text, "xs_commit_seconds_count", "durability");
         assert_eq!((commits["sync"], commits["buffered"]), (3.0, 1.0));
+        assert_eq!(value(&text, "xs_sync_seconds_count"), 0.0, "memory is not synced");
         assert_eq!((value(&text, "xs_group_requests_count"), value(&text, "xs_group_requests_sum")), (3.0, 3.0));
         assert_eq!((value(&text, "xs_followers"), value(&text, "xs_follower_lag_frames")), (1.0, 1.0));
         assert_eq!(by(&text, "xs_content_bytes_total", "direction")["in"], 5.0);
@@ -393,16 +393,32 @@ mod tests {
         assert_eq!(buckets(&histogram, MICROSECONDS), [(0.000_01, 1), (2.5, 0), (f64::INFINITY, 3)]);
     }
 
-    #[test]
-    fn labels_are_escaped() {
-        let odd = "a\\b\"c\nd";
-        let build = [("version", odd), ("index", ""), ("cas", "x"), ("format", "1")];
+    /// What is told of these numbers, by a version of this name.
+    fn told(stats: Stats, version: &str) -> String {
+        let build = [("version", version), ("index", ""), ("cas", "x"), ("format", "1")];
         let build = build.map(|(label, value)| (label, value.to_owned()));
-        let snapshot = Snapshot { stats: Stats::default(), healthy: true, errors: Vec::new(), connections: 0, build };
+        let snapshot = Snapshot { stats, healthy: true, errors: Vec::new(), connections: 0, build };
         let mut registry = Registry::default();
         registry.register_collector(Box::new(snapshot));
         let mut text = String::new();
         text::encode(&mut text, &registry).unwrap();
+        text
+    }
+
+    #[test]
+    fn syncs_are_told_in_seconds() {
+        let mut stats = Stats::default();
+        stats.sync = Histogram { bounds: &[500], counts: vec![1, 2], sum: 2_500_000, count: 3 };
+        let text = told(stats, "1");
+        assert_eq!((value(&text, "xs_sync_seconds_count"), value(&text, "xs_sync_seconds_sum")), (3.0, 2.5));
+        let buckets = by(&text, "xs_sync_seconds_bucket", "le");
+        assert_eq!(buckets.into_values().collect::<Vec<f64>>(), [3.0, 1.0], "+Inf, then half a millisecond");
+    }
+
+    #[test]
+    fn labels_are_escaped() {
+        let odd = "a\\b\"c\nd";
+        let text = told(Stats::default(), odd);
         assert_eq!(by(&text, "xs_build_info", "version"), BTreeMap::from([(odd.to_owned(), 1.0)]));
     }
 

@@ -232,7 +232,7 @@ async fn page(store: &dyn Store, range: IdRange, limit: usize) -> Result<(Vec<Fr
 async fn commit(store: &dyn Store, batch: Batch) -> Result<()> {
     match batch.is_empty() {
         true => Ok(()),
-        false => store.commit(batch).await,
+        false => store.commit(batch).await.map(drop),
     }
 }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use xs_core::kv::{KvBatch, KvEngine, KvOp, KvSnapshot, Note, Noted, Space, Visit};
-use xs_core::{Capabilities, Create, Direction, Durability, Error, ErrorKind, Result, dirs};
+use xs_core::{Capabilities, Committed, Create, Direction, Durability, Error, ErrorKind, Result, dirs};
 
 pub(crate) const NAME: &str = "journal";
 const MAGIC: &[u8] = b"journal\x01";
@@ -67,7 +67,7 @@ impl KvEngine for JournalEngine {
         Capabilities::default().persistent(true).exclusive(true)
     }
 
-    fn apply(&self, batch: KvBatch) -> Result<()> {
+    fn apply(&self, batch: KvBatch) -> Result<Committed> {
         let doing = |error| Error::io(format_args!("writing {}", self.path.display()), error);
         let refusal = |kind, why| Error::new(kind, format!("{}: {why}", self.path.display()));
         let record = encode(&batch);
@@ -76,13 +76,14 @@ impl KvEngine for JournalEngine {
         next.replay(&record).ok_or_else(|| refusal(ErrorKind::Internal, "its own record cannot be read"))?;
         let mut file = place.take().ok_or_else(|| refusal(ErrorKind::Unavailable, "a write failed: open it again"))?;
         file.write_all(&record).map_err(doing)?;
+        let mut committed = Committed::default();
         if batch.durability == Durability::Sync {
-            file.sync_data().map_err(doing)?;
+            committed = Committed::timed(|| file.sync_data()).map_err(doing)?;
             self.note.write(next.sequence);
         }
         *place = Some(file);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = next;
-        Ok(())
+        Ok(committed)
     }
 
     fn snapshot(&self) -> Result<JournalSnapshot> {
@@ -90,7 +91,7 @@ impl KvEngine for JournalEngine {
     }
 
     fn sync(&self) -> Result<()> {
-        self.apply(KvBatch { ops: Vec::new(), durability: Durability::Sync, sequence: 0 })
+        self.apply(KvBatch { ops: Vec::new(), durability: Durability::Sync, sequence: 0 }).map(drop)
     }
 }
 

@@ -18,7 +18,7 @@ pub use durable::{Note, Noted};
 pub use store::{KvStore, check_format};
 
 use crate::store::no_compaction;
-use crate::{Capabilities, Direction, Durability, Result};
+use crate::{Capabilities, Committed, Direction, Durability, Result};
 
 /// The version of keys and codec that this build writes, and the newest that it reads.
 pub const FORMAT: u32 = 1;
@@ -91,11 +91,12 @@ pub trait KvEngine: Send + Sync + fmt::Debug + 'static {
 
     /// Applies a batch, whole or not at all. When it fails, no snapshot ever shows any of it, and
     /// the engine refuses every later batch until it is opened again: after a failed sync nobody
-    /// knows what is on the disk. Calls do not overlap. The first batch ever has sequence 0.
+    /// knows what is on the disk. Calls do not overlap. The first batch ever has sequence 0. What the
+    /// commit tells of its sync ([`Committed::timed`]) is for whoever watches the store.
     ///
     /// An error reaches the caller as `Unavailable`, whatever its kind, unless it is `Closed` or
     /// `Internal`: only what was refused before a write can promise that nothing changed.
-    fn apply(&self, batch: KvBatch) -> Result<()>;
+    fn apply(&self, batch: KvBatch) -> Result<Committed>;
 
     /// A view of all that was applied so far.
     fn snapshot(&self) -> Result<Self::Snapshot>;

@@ -9,8 +9,8 @@ use super::codec::Decoder;
 use super::keys::Tail;
 use super::{FORMAT, KvBatch, KvEngine, KvOp, KvSnapshot, Space, codec, keys, plan};
 use crate::{
-    Batch, Capabilities, ContentHash, Direction, Durability, Error, ErrorKind, Frame, FrameId, OwnerLock, PageBuilder,
-    Result, Scan, ScanPage, Store, TopicPage, TopicTail, blocking,
+    Batch, Capabilities, Committed, ContentHash, Direction, Durability, Error, ErrorKind, Frame, FrameId, OwnerLock,
+    PageBuilder, Result, Scan, ScanPage, Store, TopicPage, TopicTail, blocking,
 };
 
 /// A [`Store`] over an ordered key-value engine.
@@ -114,11 +114,8 @@ fn refuse_foreign<S: KvSnapshot>(snapshot: &S) -> Result<()> {
 
 fn create<E: KvEngine>(engine: &E) -> Result<()> {
     let put = |key: &[u8], value| KvOp::Put { space: Space::Index, key: key.to_vec(), value };
-    engine.apply(KvBatch {
-        ops: vec![put(keys::FORMAT_KEY, FORMAT.to_be_bytes().to_vec()), put(keys::TAIL_KEY, Tail::EMPTY.encode())],
-        durability: Durability::Sync,
-        sequence: 0,
-    })
+    let ops = vec![put(keys::FORMAT_KEY, FORMAT.to_be_bytes().to_vec()), put(keys::TAIL_KEY, Tail::EMPTY.encode())];
+    engine.apply(KvBatch { ops, durability: Durability::Sync, sequence: 0 }).map(drop)
 }
 
 /// What a format record says: `Unsupported`, with both versions, when it is of a newer format than
@@ -135,9 +132,9 @@ pub fn check_format(engine: &str, bytes: &[u8]) -> Result<()> {
     }
 }
 
-fn commit<E: KvEngine>(engine: &E, tail: &Mutex<Tail>, batch: &Batch) -> Result<()> {
+fn commit<E: KvEngine>(engine: &E, tail: &Mutex<Tail>, batch: &Batch) -> Result<Committed> {
     if batch.is_empty() {
-        return Ok(());
+        return Ok(Committed::default());
     }
     // Held to the end: commits have numbers, and so an order.
     let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
@@ -164,9 +161,10 @@ fn commit<E: KvEngine>(engine: &E, tail: &Mutex<Tail>, batch: &Batch) -> Result<
     }
     let next = Tail { sequence: tail.sequence + 1, last_id };
     ops.push(KvOp::Put { space: Space::Index, key: keys::TAIL_KEY.to_vec(), value: next.encode() });
-    engine.apply(KvBatch { ops, durability: batch.durability, sequence: next.sequence }).map_err(uncertain)?;
+    let batch = KvBatch { ops, durability: batch.durability, sequence: next.sequence };
+    let committed = engine.apply(batch).map_err(uncertain)?;
     *tail = next;
-    Ok(())
+    Ok(committed)
 }
 
 /// Whatever an engine says of a failed write, only reads before it can promise that nothing changed.
@@ -265,7 +263,7 @@ impl<E: KvEngine> Store for KvStore<E> {
         Ok(self.shared.tail.lock().unwrap_or_else(PoisonError::into_inner).last_id)
     }
 
-    async fn commit(&self, batch: Batch) -> Result<()> {
+    async fn commit(&self, batch: Batch) -> Result<Committed> {
         self.run(move |engine, tail| commit(engine, tail, &batch)).await
     }
 

@@ -11,8 +11,8 @@ use async_trait::async_trait;
 
 use super::place::{Owned, Places};
 use crate::{
-    Batch, Capabilities, ContentHash, Create, Direction, Frame, FrameId, Location, PageBuilder, Pattern, Result, Scan,
-    ScanPage, Store, StoreFactory, Topic, TopicPage, TopicTail,
+    Batch, Capabilities, Committed, ContentHash, Create, Direction, Frame, FrameId, Location, PageBuilder, Pattern,
+    Result, Scan, ScanPage, Store, StoreFactory, Topic, TopicPage, TopicTail,
 };
 
 #[derive(Debug, Default)]
@@ -99,13 +99,13 @@ impl Store for MemoryStore {
         Ok(self.0.data()?.last_id.unwrap_or(FrameId::MIN))
     }
 
-    async fn commit(&self, batch: Batch) -> Result<()> {
+    async fn commit(&self, batch: Batch) -> Result<Committed> {
         let mut data = self.0.data()?;
         // Everything that can be wrong is found before anything is changed.
         batch.check(data.last_id.unwrap_or(FrameId::MIN), |id| Ok(data.get(id).is_some()))?;
         batch.remove.into_iter().for_each(|id| data.remove(id));
         batch.insert.into_iter().for_each(|frame| data.insert(frame));
-        Ok(())
+        Ok(Committed::default())
     }
 
     async fn get(&self, id: FrameId) -> Result<Option<Frame>> {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::ops::Bound;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::watch;
 
@@ -38,6 +39,8 @@ pub(super) struct Cursor {
     window: u64,
     /// Where others see how far a follower has come; gone with this.
     place: Option<Place>,
+    /// The same for its reader, who gives what was found before: one more than `window`, and 0 until it is live.
+    reached: Arc<AtomicU64>,
     changed: watch::Receiver<Option<u64>>,
     /// Synthetic frames given since `seen` last moved.
     synthetic: u32,
@@ -60,7 +63,7 @@ enum Phase {
 impl Cursor {
     /// Takes a place in the live window and the tail at one moment: every frame up to the tail is
     /// stored, every later one comes through the window.
-    pub(super) fn new(shared: Arc<Shared>, options: ReadOptions) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, options: ReadOptions, reached: Arc<AtomicU64>) -> Self {
         let changed = shared.window.subscribe();
         let (tail, window) = shared.window.position();
         // What was asked to be skipped stays skipped when it is yet to be appended.
@@ -71,7 +74,7 @@ impl Cursor {
         };
         let place = (options.follow != Follow::Off).then(|| shared.window.place(window));
         let phase = Phase::Start(tail);
-        Self { shared, options, phase, seen, window, place, changed, synthetic: 0, heartbeat: None }
+        Self { shared, options, phase, seen, window, place, reached, changed, synthetic: 0, heartbeat: None }
     }
 
     /// The next items, which may be none; `None` at the end.
@@ -163,8 +166,12 @@ impl Cursor {
         let open = self.changed.borrow_and_update().is_some();
         let found = self.shared.window.read(&mut self.window, &self.options.filter, self.seen);
         // Whoever has left the window stays as far behind as they were until they are back in it.
-        if let (Some(place), false) = (&self.place, matches!(found, Live::Lagged(_))) {
-            place.move_to(self.window);
+        if !matches!(found, Live::Lagged(_)) {
+            // Only this task reads it, when it has polled this future: no order is needed.
+            self.reached.store(self.window.saturating_add(1), Ordering::Relaxed);
+            if let Some(place) = &self.place {
+                place.move_to(self.window);
+            }
         }
         match found {
             Live::Frames(frames, looked_at) => {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::ops::Bound;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -127,6 +128,12 @@ pub struct Reader {
     items: std::vec::IntoIter<Item>,
     next: Next,
     left: u64,
+    /// How far the cursor has looked, which it tells while it waits, too.
+    reached: Arc<AtomicU64>,
+    /// How far it had looked when it found the items that are being given.
+    given: u64,
+    /// The place in the live window before which everything is to be given, and nothing more.
+    end: Option<u64>,
 }
 
 type Step = (Box<Cursor>, Result<Option<Vec<Item>>>);
@@ -141,17 +148,52 @@ enum Next {
 impl Reader {
     fn new(shared: Arc<Shared>, options: ReadOptions) -> Self {
         let left = options.limit.unwrap_or(u64::MAX);
+        let reached = Arc::<AtomicU64>::default();
         let next = match left {
             0 => Next::Ended,
-            _ => Next::Fetching(Box::new(Cursor::new(Arc::clone(&shared), options)).step().boxed()),
+            _ => {
+                let cursor = Cursor::new(Arc::clone(&shared), options, Arc::clone(&reached));
+                Next::Fetching(Box::new(cursor).step().boxed())
+            }
         };
-        Self { shared, items: Vec::new().into_iter(), next, left }
+        Self { shared, items: Vec::new().into_iter(), next, left, reached, given: 0, end: None }
+    }
+
+    /// Follows no further: everything that was appended before this call is given, in history and live and
+    /// however far the reader lags, and then it ends. Of what is appended later, some may come with it.
+    /// A reader that waits has to be polled again to notice.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use xs_core::{EventStream, Frame, ReadOptions, Settings, memory::{MemoryCas, MemoryStore}};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> xs_core::Result<()> {
+    /// # let (store, cas) = (Arc::new(MemoryStore::new()), Arc::new(MemoryCas::new()));
+    /// # let stream = EventStream::open(store, cas, Settings::default()).await?;
+    /// use futures::TryStreamExt as _;
+    ///
+    /// let mut live = stream.read(ReadOptions::new_only());
+    /// let frame = stream.append(Frame::topic("clip.add")?, "hello clipboard").await?;
+    /// live.end_at_tail();
+    /// assert_eq!(live.try_collect::<Vec<_>>().await?, [frame]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn end_at_tail(&mut self) {
+        let (_, next) = self.shared.window.position();
+        self.end = self.end.or(Some(next));
+    }
+
+    fn is_at_end(&self) -> bool {
+        self.end.is_some_and(|end| self.given > end)
     }
 
     /// Takes what the cursor found, and starts it on what comes next: while the caller works on one
     /// page, the blocking pool reads the following one.
     fn take(&mut self, (cursor, found): Step, cx: &mut Context<'_>) -> Result<bool> {
         let Some(items) = found? else { return Ok(false) };
+        // Before the next step looks further.
+        self.given = self.reached.load(Ordering::Relaxed);
         let ahead = items.len() as u64;
         self.items = items.into_iter();
         let mut step = cursor.step().boxed();
@@ -185,12 +227,21 @@ impl Stream for Reader {
                 }
                 None => {}
             }
-            let step = match std::mem::replace(&mut self.next, Next::Ended) {
+            let next = std::mem::replace(&mut self.next, Next::Ended);
+            if self.is_at_end() {
+                return Poll::Ready(None);
+            }
+            let step = match next {
                 Next::Ended => return Poll::Ready(None),
                 Next::Fetched(step) => step,
                 Next::Fetching(mut fetching) => match fetching.poll_unpin(cx) {
                     Poll::Ready(step) => step,
                     Poll::Pending => {
+                        // All that was found on the way here has been given.
+                        self.given = self.reached.load(Ordering::Relaxed);
+                        if self.is_at_end() {
+                            return Poll::Ready(None);
+                        }
                         self.next = Next::Fetching(fetching);
                         return Poll::Pending;
                     }

@@ -15,7 +15,7 @@ use crate::{Durability, Error, ErrorKind, Result};
 /// are doublings, up to what the queue holds.
 const GROUP_BOUNDS: &[u64] = &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
 
-/// Microseconds of a commit: from memory, through a fast disk's sync, to a disk that is failing.
+/// Microseconds of a commit, or of its sync: from memory, through a fast disk's sync, to a disk that is failing.
 const COMMIT_BOUNDS: &[u64] = &[
     10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
     2_500_000, 5_000_000,
@@ -70,11 +70,14 @@ pub struct Stats {
     /// How many appends shared a commit, over all commits of appends.
     pub groups: Histogram,
     /// How long commits took that are on stable storage when they return, in microseconds. Commits of
-    /// imports and of removals count, and so do those that failed. The disk's sync is in it: what it takes
-    /// beyond `commit_buffered` is what the sync costs.
+    /// imports and of removals count, and so do those that failed. The disk's sync is in it; `sync` is that
+    /// part of it alone, as far as the index tells.
     pub commit_sync: Histogram,
     /// The same of commits that do not wait for the disk, in microseconds.
     pub commit_buffered: Histogram,
+    /// How long the index waited for stable storage within a commit, in microseconds, for each that tells it
+    /// ([`Committed`](crate::Committed)). It stays empty where the index keeps nothing on a disk.
+    pub sync: Histogram,
     /// Readers that follow, in history or live, from [`EventStream::read`] until they end or are dropped.
     pub followers: u64,
     /// Appended frames, of any topic, that the follower furthest behind has yet to look at; 0 where there
@@ -123,6 +126,7 @@ impl EventStream {
             groups: counters.groups.read(),
             commit_sync: counters.commit_sync.read(),
             commit_buffered: counters.commit_buffered.read(),
+            sync: counters.sync.read(),
             followers,
             lag_frames_max,
             queue_requests: queued + counters.waiting.load(Ordering::Relaxed),
@@ -180,6 +184,7 @@ pub(super) struct Counters {
     pub(super) groups: Buckets,
     commit_sync: Buckets,
     commit_buffered: Buckets,
+    sync: Buckets,
     /// Requests that the sequencer has taken from the queue and not begun.
     waiting: AtomicU64,
     pub(super) content_bytes_in: Counter,
@@ -197,6 +202,7 @@ impl Default for Counters {
             groups: Buckets::new(GROUP_BOUNDS),
             commit_sync: Buckets::new(COMMIT_BOUNDS),
             commit_buffered: Buckets::new(COMMIT_BOUNDS),
+            sync: Buckets::new(COMMIT_BOUNDS),
             waiting: AtomicU64::new(0),
             content_bytes_in: Counter::default(),
             content_bytes_out: Counter::default(),
@@ -205,19 +211,26 @@ impl Default for Counters {
 }
 
 impl Counters {
-    /// Notes how long a commit took.
-    pub(super) fn committed(&self, durability: Durability, took: Duration) {
+    /// Notes how long a commit took, and the sync in it where that is known.
+    pub(super) fn committed(&self, durability: Durability, took: Duration, sync: Option<Duration>) {
         let buckets = match durability {
             Durability::Sync => &self.commit_sync,
             Durability::Buffered => &self.commit_buffered,
         };
-        buckets.record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        buckets.record(micros(took));
+        if let Some(sync) = sync {
+            self.sync.record(micros(sync));
+        }
     }
 
     /// Notes how many requests the sequencer has yet to begin.
     pub(super) fn waiting(&self, requests: usize) {
         self.waiting.store(requests as u64, Ordering::Relaxed);
     }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// A number that only grows.
@@ -303,10 +316,12 @@ mod tests {
     #[test]
     fn a_commit_is_timed_by_its_durability() {
         let counters = Counters::default();
-        counters.committed(Durability::Sync, Duration::from_millis(2));
-        counters.committed(Durability::Buffered, Duration::from_nanos(999));
+        counters.committed(Durability::Sync, Duration::from_millis(2), Some(Duration::from_micros(1500)));
+        counters.committed(Durability::Buffered, Duration::from_nanos(999), None);
         let (sync, buffered) = (counters.commit_sync.read(), counters.commit_buffered.read());
         assert_eq!((sync.count, sync.sum, buffered.count, buffered.sum), (1, 2000, 1, 0));
+        let alone = counters.sync.read();
+        assert_eq!((alone.count, alone.sum), (1, 1500));
     }
 
     proptest! {

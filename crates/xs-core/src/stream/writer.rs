@@ -359,7 +359,9 @@ impl Sequencer {
         // milliseconds, may step back, and stands still in a test.
         let (durability, since) = (batch.durability, Instant::now());
         let result = self.shared.store.commit(batch).await;
-        self.shared.counters.committed(durability, since.elapsed());
+        let took = since.elapsed();
+        let sync = result.as_ref().ok().and_then(|committed| committed.sync);
+        self.shared.counters.committed(durability, took, sync);
         if let Err(error) = &result {
             self.kept.clear();
             use ErrorKind::{Conflict, Corrupt, InvalidInput, Locked, NotFound, Unsupported};
@@ -370,7 +372,7 @@ impl Sequencer {
                 let _ = self.shared.failed.set(error.to_string());
             }
         }
-        result
+        result.map(drop)
     }
 
     /// Removes those of `ids` that can be, and reports the first that cannot.
