@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use xs_client::{Client, ClientOptions, Endpoint};
 use xs_core::{
     ByteRange, Content, ContentHash, ContentInfo, ContentReader, EventStream, Expect, Filter, Frame, FrameId, NewFrame,
-    ReadOptions, Result, TopicPage, TopicTail,
+    ReadOptions, Result, Topic, TopicPage, TopicTail,
 };
 use xs_server::{Binding, Exposure, Limits, Listener, Server, Tls};
 
@@ -106,8 +106,11 @@ impl Via for Remote {
         }
     }
 
-    async fn append_all(&self, frames: Vec<NewFrame>) -> Result<Vec<Frame>> {
-        self.client.append_all(frames).await
+    async fn append_all_if(&self, frames: Vec<NewFrame>, expect: Vec<(Topic, Expect)>) -> Result<Vec<Frame>> {
+        match expect.is_empty() {
+            true => self.client.append_all(frames).await,
+            false => self.client.append_all_with(frames, expect).await,
+        }
     }
 
     async fn import(&self, frames: Vec<Frame>) -> Result<()> {

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use futures::stream::{BoxStream, StreamExt as _};
 use xs_core::{
     AppendOptions, BatchOptions, ByteRange, Content, ContentHash, ContentInfo, ContentReader, EventStream, Expect,
-    Filter, Frame, FrameId, NewFrame, ReadOptions, Result, TopicPage, TopicTail,
+    Filter, Frame, FrameId, NewFrame, ReadOptions, Result, Topic, TopicPage, TopicTail,
 };
 
 /// What lies between the cases of a pair and its streams.
@@ -73,7 +73,6 @@ pub(crate) const IN_PROCESS: &[(&str, &str)] = &[
         "E2_each_append_can_say_how_durable_it_is",
         "whoever runs a server decides how durable it is; a client has no word for it",
     ),
-    ("E5_a_batch_can_have_many_conditions", "a client has no word for the conditions of a batch"),
     ("E6_a_frame_expires_in_the_hands_of_its_reader", "what has left a server is out of its hands"),
     (
         "E9_close_finishes_what_waits",
@@ -95,7 +94,7 @@ pub(crate) type Reader = BoxStream<'static, Result<Frame>>;
 #[async_trait]
 pub(crate) trait Via: Send + Sync + fmt::Debug {
     async fn append_if(&self, frame: NewFrame, content: Content, expect: Option<Expect>) -> Result<Frame>;
-    async fn append_all(&self, frames: Vec<NewFrame>) -> Result<Vec<Frame>>;
+    async fn append_all_if(&self, frames: Vec<NewFrame>, expect: Vec<(Topic, Expect)>) -> Result<Vec<Frame>>;
     async fn import(&self, frames: Vec<Frame>) -> Result<()>;
     async fn remove(&self, id: FrameId) -> Result<()>;
     async fn get(&self, id: FrameId) -> Result<Option<Frame>>;
@@ -125,8 +124,8 @@ impl Via for EventStream {
         }
     }
 
-    async fn append_all(&self, frames: Vec<NewFrame>) -> Result<Vec<Frame>> {
-        EventStream::append_all(self, frames, BatchOptions::default()).await
+    async fn append_all_if(&self, frames: Vec<NewFrame>, expect: Vec<(Topic, Expect)>) -> Result<Vec<Frame>> {
+        EventStream::append_all(self, frames, BatchOptions { durability: None, expect }).await
     }
 
     async fn import(&self, frames: Vec<Frame>) -> Result<()> {
@@ -204,6 +203,10 @@ impl Handle {
         expect: Expect,
     ) -> Result<Frame> {
         self.append_if(frame, content.into(), Some(expect)).await
+    }
+
+    pub(crate) async fn append_all(&self, frames: Vec<NewFrame>) -> Result<Vec<Frame>> {
+        self.append_all_if(frames, Vec::new()).await
     }
 
     pub(crate) async fn last(&self, filter: impl Into<Filter>) -> Result<Option<Frame>> {

@@ -9,8 +9,8 @@ use futures::future::join_all;
 use futures::{FutureExt as _, StreamExt as _};
 use tokio::task::JoinHandle;
 use xs_core::{
-    AppendOptions, BatchOptions, ByteRange, Content, ContentHash, Direction, Durability, Error, ErrorKind, Expect,
-    Follow, Frame, ManualClock, NewFrame, PULSE_TOPIC, Pattern, ReadOptions, Settings, THRESHOLD_TOPIC, Topic, Ttl,
+    AppendOptions, ByteRange, Content, ContentHash, Direction, Durability, Error, ErrorKind, Expect, Follow, Frame,
+    ManualClock, NewFrame, PULSE_TOPIC, Pattern, ReadOptions, Settings, THRESHOLD_TOPIC, Topic, Ttl,
 };
 
 use crate::tools::{Pair, START_MS, history, id, ids, new, read, scan_all, settle, topics, until};
@@ -235,12 +235,12 @@ async fn E5_a_batch_can_have_many_conditions(pair: &Pair, dir: &Path) {
     let stream = pair.open(dir).await;
     let a = append(&stream, "a").await;
     let topic = |name| Topic::parse(name).unwrap();
-    let both = |a, b| BatchOptions { durability: None, expect: vec![(topic("a"), a), (topic("b"), b)] };
+    let both = |a, b| vec![(topic("a"), a), (topic("b"), b)];
     let frames = || vec![new("a"), new("b")];
-    let error = stream.behind.append_all(frames(), both(Expect::Last(a.id), Expect::Last(a.id))).await.unwrap_err();
+    let error = stream.append_all_if(frames(), both(Expect::Last(a.id), Expect::Last(a.id))).await.unwrap_err();
     assert_eq!(error.expect_failed().unwrap().topic, topic("b"));
     assert_eq!(ids(&history(&stream).await), [a.id]);
-    let done = stream.behind.append_all(frames(), both(Expect::Last(a.id), Expect::Empty)).await.unwrap();
+    let done = stream.append_all_if(frames(), both(Expect::Last(a.id), Expect::Empty)).await.unwrap();
     assert_eq!(ids(&history(&stream).await), [a.id, done[0].id, done[1].id]);
 }
 

@@ -5,16 +5,11 @@ use std::sync::Arc;
 
 use futures::stream::{Stream, StreamExt as _};
 use http::uri::{Authority, Scheme};
-use http::{HeaderValue, Method, header};
+use http::{HeaderValue, Method};
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use xs_core::{
-    Content, ContentHash, Error, ErrorKind, Expect, Filter, Frame, FrameId, NewFrame, ReadOptions, Result, TopicPage,
-};
-use xs_wire::{
-    AppendQuery, FRAME_LINE_BYTES_MAX, Framing, LineSplitter, META_HEADER, TopicEntry, TopicsQuery, Version,
-    encode_meta, from_json, new_frame_json, paths,
-};
+use xs_core::{Content, ContentHash, ErrorKind, Filter, Frame, FrameId, ReadOptions, Result, TopicPage};
+use xs_wire::{FRAME_LINE_BYTES_MAX, LineSplitter, TopicEntry, TopicsQuery, Version, from_json, paths};
 
 use crate::body::Upload;
 use crate::connect::Connector;
@@ -22,9 +17,7 @@ use crate::content::not_empty;
 use crate::endpoint::{Endpoint, invalid};
 use crate::follow::FrameStream;
 use crate::import;
-use crate::limits::{
-    ANSWER_BYTES_MAX, IDLE_CONNECTIONS_MAX, IDLE_TIMEOUT, META_BYTES_MAX, META_WITH_CONDITION_BYTES_MAX,
-};
+use crate::limits::{ANSWER_BYTES_MAX, IDLE_CONNECTIONS_MAX, IDLE_TIMEOUT};
 use crate::options::ClientOptions;
 use crate::request::{Request, not_understood, text};
 
@@ -85,86 +78,6 @@ impl Client {
 
     pub(crate) fn http(&self) -> &legacy::Client<Connector, Upload> {
         &self.inner.http
-    }
-
-    /// Appends a frame, with its content. Returns once both are as durable as the server's settings say.
-    ///
-    /// The content is sent as it comes, whatever its size. An error of where it comes from is the error of
-    /// the call, and then nothing is appended. When the frame names a hash and content is given as well,
-    /// they have to agree.
-    pub async fn append(&self, frame: impl Into<NewFrame>, content: impl Into<Content>) -> Result<Frame> {
-        self.append_with(frame, content, None).await
-    }
-
-    /// Appends a frame, with its content, if its topic looks like this.
-    ///
-    /// `Conflict` when it does not; [`Error::expect_failed`] has the actual last id. Of several callers with
-    /// the same condition exactly one wins. `Unsupported` for a condition on a frame that names a hash or
-    /// carries more than 160 KiB of meta, which HTTP has no room for beside it.
-    pub async fn append_with(
-        &self,
-        frame: impl Into<NewFrame>,
-        content: impl Into<Content>,
-        expect: Option<Expect>,
-    ) -> Result<Frame> {
-        let (mut frame, content) = (frame.into(), content.into());
-        let meta_bytes = frame.meta.as_ref().map_or(0, |meta| meta.as_str().len());
-        let meta_bytes_max = if expect.is_some() { META_WITH_CONDITION_BYTES_MAX } else { META_BYTES_MAX };
-        if frame.hash.is_none() && meta_bytes <= meta_bytes_max {
-            return self.append_one(frame, content, expect).await;
-        }
-        if expect.is_some() {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                format!(
-                    "over HTTP, a condition goes neither with a hash nor with more than \
-                     {META_WITH_CONDITION_BYTES_MAX} bytes of meta: append the content itself"
-                ),
-            ));
-        }
-        // What the path and the headers have no room for goes into the body, and the content before it.
-        if let Some(hash) = self.put(content).await? {
-            match frame.hash {
-                Some(named) if named != hash => {
-                    return Err(invalid(format!("the frame names content {named}, but {hash} was given")));
-                }
-                _ => frame.hash = Some(hash),
-            }
-        }
-        let appended = self.append_all(vec![frame]).await?;
-        appended.into_iter().next().ok_or_else(|| not_understood("it holds no frame"))
-    }
-
-    async fn append_one(&self, frame: NewFrame, content: Content, expect: Option<Expect>) -> Result<Frame> {
-        let NewFrame { topic, meta, ttl, hash: _ } = frame;
-        let query = AppendQuery { ttl, expect, with_timestamp: false }.to_query().finish();
-        let mut request = Request::new(Method::POST, format!("{}{query}", paths::append(&topic))).body(content);
-        if let Some(meta) = meta {
-            request = request.header(META_HEADER, encode_meta(&meta));
-        }
-        let body = self.body_of(request.about(topic)).await?;
-        parse_frame(text(&body.bytes(FRAME_LINE_BYTES_MAX).await?)?)
-    }
-
-    /// Appends many frames, over any topics: all or none, one after the other. A line break between the
-    /// tokens of a meta becomes a space.
-    pub async fn append_all(&self, frames: Vec<NewFrame>) -> Result<Vec<Frame>> {
-        if frames.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut lines = String::new();
-        for frame in &frames {
-            lines.push_str(&new_frame_json(frame)?);
-            lines.push('\n');
-        }
-        let request = Request::new(Method::POST, paths::APPEND).body(lines);
-        let request = request.header(header::CONTENT_TYPE, Framing::Ndjson.content_type());
-        let answer = self.body_of(request).await?.bytes(ANSWER_BYTES_MAX).await?;
-        let appended = text(&answer)?.lines().map(parse_frame).collect::<Result<Vec<_>>>()?;
-        match appended.len() == frames.len() {
-            true => Ok(appended),
-            false => Err(not_understood(format_args!("{} frames came for {}", appended.len(), frames.len()))),
-        }
     }
 
     /// The frame with this id.
@@ -252,6 +165,12 @@ impl Client {
     /// The server's numbers, as Prometheus reads them.
     pub async fn metrics(&self) -> Result<String> {
         let body = self.body_of(Request::new(Method::GET, paths::METRICS)).await?;
+        text(&body.bytes(ANSWER_BYTES_MAX).await?).map(str::to_owned)
+    }
+
+    /// The description of the server's routes: OpenAPI 3.1, in JSON.
+    pub async fn openapi(&self) -> Result<String> {
+        let body = self.body_of(Request::new(Method::GET, paths::OPENAPI)).await?;
         text(&body.bytes(ANSWER_BYTES_MAX).await?).map(str::to_owned)
     }
 }

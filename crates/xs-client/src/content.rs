@@ -56,7 +56,7 @@ impl Client {
                 let info = ContentInfo { hash, size, modified_ms: modified_ms(&response) };
                 Ok(nothing(info, range.within(size)?))
             }
-            _ => Err(response.into_error(self, None).await),
+            _ => Err(response.into_error(self).await),
         }
     }
 

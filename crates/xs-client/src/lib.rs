@@ -40,6 +40,7 @@
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic))]
 
+mod append;
 mod backoff;
 mod body;
 mod client;

@@ -23,9 +23,6 @@ pub(crate) const DRAIN_BYTES_MAX: usize = 64 * 1024;
 
 /// Bytes of meta that go into a header. Servers and what is between take a head of 8 KiB at least.
 pub(crate) const META_BYTES_MAX: usize = 4 * 1024;
-/// Bytes of meta that go into a header where there is no other way: our server's heads have 256 KiB, and
-/// base64 makes it a third more.
-pub(crate) const META_WITH_CONDITION_BYTES_MAX: usize = 160 * 1024;
 /// Frames that are imported by one request.
 pub(crate) const IMPORT_FRAMES: usize = 100_000;
 /// Bytes of frames after which what is ready of them is sent.

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use tokio::time::error::Elapsed;
-use xs_core::{Content, Error, Result, Topic};
+use xs_core::{Content, Error, Result};
 
 use crate::body::{Body, Upload, Watch};
 use crate::client::Client;
@@ -31,14 +31,12 @@ pub struct Request {
     target: String,
     headers: Vec<(String, String)>,
     content: Content,
-    topic: Option<Topic>,
 }
 
 impl Request {
     /// A request without a body.
     pub fn new(method: Method, path_and_query: impl Into<String>) -> Self {
-        let content = Content::none();
-        Self { method, target: path_and_query.into(), headers: Vec::new(), content, topic: None }
+        Self { method, target: path_and_query.into(), headers: Vec::new(), content: Content::none() }
     }
 
     /// With a header. One that cannot be is refused when the request is sent.
@@ -52,13 +50,6 @@ impl Request {
     #[must_use]
     pub fn body(mut self, content: impl Into<Content>) -> Self {
         self.content = content.into();
-        self
-    }
-
-    /// The topic that a condition is for.
-    #[must_use]
-    pub(crate) fn about(mut self, topic: Topic) -> Self {
-        self.topic = Some(topic);
         self
     }
 }
@@ -82,21 +73,20 @@ impl Response {
     }
 
     /// The error that it is. A server that says nothing more has the time for a response to say it.
-    pub(crate) async fn into_error(self, client: &Client, topic: Option<&Topic>) -> Error {
+    pub(crate) async fn into_error(self, client: &Client) -> Error {
         let Self { status, body, .. } = self;
         let text = tokio::time::timeout(client.options().response_timeout, body.beginning(ERROR_BYTES_MAX)).await;
-        xs_wire::error_of(status, &text.unwrap_or_default(), topic)
+        xs_wire::error_of(status, &text.unwrap_or_default())
     }
 }
 
 impl Client {
     /// Sends a request. A status other than of success is an error of the kind that the server says.
-    pub async fn request(&self, mut request: Request) -> Result<Response> {
-        let topic = request.topic.take();
+    pub async fn request(&self, request: Request) -> Result<Response> {
         let response = self.exchange(request).await?;
         match response.status.is_success() {
             true => Ok(response),
-            false => Err(response.into_error(self, topic.as_ref()).await),
+            false => Err(response.into_error(self).await),
         }
     }
 
@@ -112,7 +102,7 @@ impl Client {
     /// another one by itself as long as it has not begun to write the request, and gives up as soon as it
     /// has. From there on, only what does no harm twice is sent again, once: no append ever is.
     pub(crate) async fn exchange(&self, request: Request) -> Result<Response> {
-        let Request { method, target, headers, content, topic: _ } = request;
+        let Request { method, target, headers, content } = request;
         let mut may_repeat = method.is_idempotent() && content.size() == Some(0);
         let head = self.head(method, &target, headers, content.size())?;
         let mut content = Some(content);

@@ -6,7 +6,7 @@ mod support;
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use http::{Method, StatusCode, header};
-use serde_json::json;
+use serde_json::{Value, json};
 use support::{Running, client, id, place};
 use xs_client::{Client, Endpoint, Request};
 use xs_core::{
@@ -110,14 +110,52 @@ async fn what_no_header_has_room_for_is_appended_all_the_same() {
         let error = client.append(named.clone(), "other content").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
 
-        let last = client.last(topic.clone()).await.unwrap().unwrap();
-        let expect = Some(Expect::Last(last.id));
-        for refused in [named, large] {
-            let error = client.append_with(refused, (), expect).await.unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        let mut last = client.last(topic.clone()).await.unwrap().unwrap();
+        let medium = NewFrame::new(topic.clone()).meta(json!("x".repeat(160 * 1024 - 2)));
+        for (new, content) in [(named, ""), (large, "more content"), (medium, "")] {
+            for wrong in [Expect::Empty, Expect::Last(id(7))] {
+                let error = client.append_with(new.clone(), content, Some(wrong)).await.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+                let failed = error.expect_failed().unwrap();
+                assert_eq!((&failed.topic, failed.actual), (&topic, Some(last.id)));
+            }
+            assert_eq!(client.last(topic.clone()).await.unwrap().as_ref(), Some(&last));
+            last = client.append_with(new.clone(), content, Some(Expect::Last(last.id))).await.unwrap();
+            assert_eq!(last.meta, new.meta);
+            let given = (!content.is_empty()).then(|| ContentHash::of(content.as_bytes()));
+            assert_eq!(last.hash, given.or(new.hash));
         }
-        let medium = NewFrame::new(topic).meta(json!("x".repeat(160 * 1024 - 2)));
-        assert_eq!(client.append_with(medium.clone(), (), expect).await.unwrap().meta, medium.meta);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn many_frames_go_in_on_conditions() {
+    over_each(async |client, name| {
+        let [a, b, other] = ["a", "b", "other"].map(|part| topic(&format!("{name}.if.{part}")));
+        let frames = || [&a, &b, &a].map(|topic| NewFrame::new(topic.clone())).to_vec();
+        let empty = vec![(a.clone(), Expect::Empty), (b.clone(), Expect::Empty)];
+        let first = client.append_all_with(frames(), empty.clone()).await.unwrap();
+        let on_a = (a.clone(), Expect::Last(first[2].id));
+        for (refused, topic, actual) in [
+            (empty, &a, first[2].id),
+            (vec![on_a.clone(), (b.clone(), Expect::Last(id(7)))], &b, first[1].id),
+            (vec![on_a.clone(), (a.clone(), Expect::Empty)], &a, first[2].id),
+        ] {
+            let error = client.append_all_with(frames(), refused).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+            let failed = error.expect_failed().unwrap();
+            assert_eq!((&failed.topic, failed.actual), (topic, Some(actual)));
+        }
+        let error = client.append_all_with(frames(), vec![(other, Expect::Empty)]).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        let below: Filter = format!("{name}.if.*").parse().unwrap();
+        let all: Vec<Frame> = client.read(ReadOptions::default().filter(below)).try_collect().await.unwrap();
+        assert_eq!(all, first);
+
+        let on_both = vec![on_a, (b.clone(), Expect::Last(first[1].id))];
+        assert_eq!(client.append_all_with(frames(), on_both.clone()).await.unwrap().len(), 3);
+        assert!(client.append_all_with(Vec::new(), on_both).await.unwrap().is_empty());
     })
     .await;
 }
@@ -293,6 +331,9 @@ async fn a_server_tells_about_itself() {
         assert_eq!((version.index.as_str(), version.cas.as_str()), ("fjall", "fs"));
         client.health().await.unwrap();
         assert!(client.metrics().await.unwrap().contains("xs_"));
+        let description: Value = serde_json::from_str(&client.openapi().await.unwrap()).unwrap();
+        assert!(description["openapi"].as_str().unwrap().starts_with("3.1"));
+        assert!(description["paths"][paths::APPEND]["post"].is_object());
     })
     .await;
 }

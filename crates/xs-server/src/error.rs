@@ -91,8 +91,8 @@ impl IntoResponse for ApiError {
             true => tracing::error!(%kind, %error, "a request failed"),
             false => tracing::debug!(%kind, %error, "a request was refused"),
         }
-        let actual = error.expect_failed().map(|failed| failed.actual);
-        let fields = ErrorFields { kind: kind.as_str().to_owned(), message: self.public_message(), actual };
+        let (topic, actual) = error.expect_failed().map(|failed| (failed.topic.clone(), failed.actual)).unzip();
+        let fields = ErrorFields { kind: kind.as_str().to_owned(), message: self.public_message(), topic, actual };
         let text = to_json(&ErrorBody { error: fields }).unwrap_or_default();
         let mut response = (status, [(header::CONTENT_TYPE, "application/json")], text).into_response();
         if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {

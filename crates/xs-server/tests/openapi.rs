@@ -247,6 +247,29 @@ fn examples(name: &str) -> Vec<(&'static str, bool)> {
 }
 
 #[tokio::test]
+async fn a_line_to_append_holds_what_is_described() {
+    let description = description().await;
+    let fields = &description["components"]["schemas"]["NewFrame"]["properties"];
+    for name in ["topic", "hash", "meta", "ttl", "expect", "id", "timestamp", "colour"] {
+        let mut line = json!({ name: null });
+        line["topic"] = json!("a");
+        let answer = Api::new().await.post("/append", line.to_string()).await;
+        assert_eq!(answer.status != 400, fields[name].is_object(), "{name}: {}", answer.text());
+    }
+    for name in ["ttl", "expect"] {
+        assert_eq!(fields[name]["type"], json!(["string", "null"]), "{name}");
+        for (text, good) in examples(name) {
+            let line = json!({ "topic": "a", name: text }).to_string();
+            let answer = Api::new().await.post("/append", line).await;
+            assert_eq!(answer.status != 400, good, "{name}={text}: {}", answer.text());
+        }
+    }
+    let parameters = description["paths"]["/append/{topic}"]["post"]["parameters"].as_array().unwrap();
+    let expect = parameters.iter().find(|parameter| parameter["name"] == "expect").unwrap();
+    assert_eq!(fields["expect"]["pattern"], expect["schema"]["pattern"]);
+}
+
+#[tokio::test]
 async fn every_reference_leads_somewhere() {
     let description = description().await;
     let mut open = vec![&description];

@@ -10,7 +10,7 @@ use xs_core::{Error, ErrorKind, ExpectFailed, FrameId, Topic};
 /// use xs_core::ErrorKind;
 /// use xs_wire::{ErrorBody, error_of, status};
 /// let body = br#"{"error":{"kind":"NotFound","message":"there is no such frame"}}"#;
-/// let error = error_of(status(ErrorKind::NotFound), body, None);
+/// let error = error_of(status(ErrorKind::NotFound), body);
 /// assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::NotFound, "there is no such frame"));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,9 @@ pub struct ErrorFields {
     pub kind: String,
     /// A sentence that names what is wrong.
     pub message: String,
+    /// There when a condition failed: the topic that it was on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<Topic>,
     /// There when a condition failed: the topic's last id, or `null` for an empty topic.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub actual: Option<Option<FrameId>>,
@@ -69,16 +72,15 @@ fn kind_of(status: StatusCode) -> ErrorKind {
 }
 
 /// The error that a response means: its kind and sentence as its body says, or else as follows from
-/// its status. With the `topic` that a conditional append was for, [`Error::expect_failed`] is there
-/// again.
-pub fn error_of(status: StatusCode, body: &[u8], topic: Option<&Topic>) -> Error {
-    let Ok(ErrorBody { error: ErrorFields { kind, message, actual } }) = serde_json::from_slice(body) else {
+/// its status. Where a condition failed, [`Error::expect_failed`] is there again.
+pub fn error_of(status: StatusCode, body: &[u8]) -> Error {
+    let Ok(ErrorBody { error: ErrorFields { kind, message, topic, actual } }) = serde_json::from_slice(body) else {
         return Error::new(kind_of(status), format!("the server answered {status}"));
     };
     let known = ErrorKind::ALL.into_iter().find(|known| known.as_str() == kind);
     let error = Error::new(known.unwrap_or_else(|| kind_of(status)), message);
     match (topic, actual) {
-        (Some(topic), Some(actual)) => error.with_source(ExpectFailed { topic: topic.clone(), actual }),
+        (Some(topic), Some(actual)) => error.with_source(ExpectFailed { topic, actual }),
         _ => error,
     }
 }
@@ -92,8 +94,9 @@ mod tests {
     use super::*;
 
     fn body(error: &Error) -> Vec<u8> {
-        let actual = error.expect_failed().map(|failed| failed.actual);
-        let fields = ErrorFields { kind: error.kind().to_string(), message: error.to_string(), actual };
+        let (kind, message) = (error.kind().to_string(), error.to_string());
+        let (topic, actual) = error.expect_failed().map(|failed| (failed.topic.clone(), failed.actual)).unzip();
+        let fields = ErrorFields { kind, message, topic, actual };
         serde_json::to_vec(&ErrorBody { error: fields }).unwrap()
     }
 
@@ -101,7 +104,7 @@ mod tests {
     fn every_kind_comes_over_the_wire() {
         for kind in ErrorKind::ALL {
             let error = Error::new(kind, "what is wrong");
-            let back = error_of(status(kind), &body(&error), None);
+            let back = error_of(status(kind), &body(&error));
             assert_eq!((back.kind(), back.to_string().as_str()), (kind, "what is wrong"));
             assert!(back.expect_failed().is_none());
         }
@@ -114,10 +117,9 @@ mod tests {
             let failed = ExpectFailed { topic: topic.clone(), actual };
             let error = Error::from(failed.clone());
             let text = body(&error);
-            let back = error_of(status(error.kind()), &text, Some(&topic));
+            let back = error_of(status(error.kind()), &text);
             assert_eq!(back.expect_failed(), Some(&failed));
             assert_eq!((back.kind(), back.to_string()), (ErrorKind::Conflict, error.to_string()));
-            assert!(error_of(status(error.kind()), &text, None).expect_failed().is_none());
         }
     }
 
@@ -129,7 +131,7 @@ mod tests {
                 ErrorKind::Corrupt => ErrorKind::Internal,
                 kind => kind,
             };
-            assert_eq!(error_of(status(kind), b"", None).kind(), other);
+            assert_eq!(error_of(status(kind), b"").kind(), other);
         }
         for (status, kind) in [
             (301, ErrorKind::InvalidInput),
@@ -145,7 +147,7 @@ mod tests {
             (500, ErrorKind::Internal),
         ] {
             let status = StatusCode::from_u16(status).unwrap();
-            let error = error_of(status, b"<html>a proxy</html>", None);
+            let error = error_of(status, b"<html>a proxy</html>");
             assert_eq!(error.kind(), kind, "{status}");
             assert!(error.to_string().contains(status.as_str()), "{error}");
         }
@@ -154,7 +156,7 @@ mod tests {
     #[test]
     fn a_kind_of_a_later_server_is_told_by_its_status() {
         let text = br#"{"error":{"kind":"Quota","message":"too much","more":1}}"#;
-        let error = error_of(StatusCode::SERVICE_UNAVAILABLE, text, None);
+        let error = error_of(StatusCode::SERVICE_UNAVAILABLE, text);
         assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Unavailable, "too much"));
     }
 }

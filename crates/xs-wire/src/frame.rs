@@ -4,12 +4,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::{DateTimeParser, DateTimePrinter};
-use serde::Serialize;
-use serde_json::value::RawValue;
-use xs_core::{ContentHash, Frame, FrameId, Meta, NewFrame, Result, Topic, Ttl};
+use xs_core::{Frame, FrameId, Meta, Result};
 
 use crate::error::invalid;
-use crate::json::to_json;
 
 /// The header that carries the meta of a frame to append: [`encode_meta`].
 pub const META_HEADER: &str = "xs-meta";
@@ -68,30 +65,6 @@ pub fn frame_json(frame: &Frame, with_timestamp: bool) -> Result<String> {
     Ok(json)
 }
 
-/// A frame to append as one line of JSON, without the line's end. As in a frame's, a line break
-/// between the tokens of its meta becomes a space.
-pub fn new_frame_json(frame: &NewFrame) -> Result<String> {
-    let NewFrame { topic, hash, meta, ttl } = frame;
-    let line = meta.as_ref().map(|meta| meta.as_str().replace(['\n', '\r'], " "));
-    let meta: Option<&RawValue> = line
-        .as_deref()
-        .map(serde_json::from_str)
-        .transpose()
-        .map_err(|error| invalid(format!("the meta of a frame of {topic} is not JSON: {error}")))?;
-    to_json(&NewFrameFields { topic, hash: *hash, meta, ttl: *ttl })
-}
-
-#[derive(Serialize)]
-struct NewFrameFields<'a> {
-    topic: &'a Topic,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hash: Option<ContentHash>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    meta: Option<&'a RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ttl: Option<Ttl>,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,22 +113,5 @@ mod tests {
             let error = decode_meta(bad.as_bytes()).unwrap_err();
             assert!(error.to_string().contains(META_HEADER), "{bad}: {error}");
         }
-    }
-
-    #[test]
-    fn a_frame_to_append_is_read_as_it_is_written() {
-        let hash = ContentHash::of(b"hello");
-        for frame in [
-            Frame::topic("a").unwrap(),
-            Frame::topic("a.b").unwrap().hash(hash).ttl(Ttl::Time { ms: 7 }),
-            Frame::topic("a").unwrap().meta_text(r#"{"b": 1.50, "a": "x\n"}"#).unwrap().ttl(Ttl::Ephemeral),
-        ] {
-            let line = new_frame_json(&frame).unwrap();
-            assert!(!line.contains('\n'), "{line}");
-            assert_eq!(NewFrame::from_json(&line).unwrap(), frame);
-        }
-        let lines = Frame::topic("a").unwrap().meta_text("[1,\r\n2]").unwrap();
-        let back = NewFrame::from_json(&new_frame_json(&lines).unwrap()).unwrap();
-        assert_eq!(back.meta.unwrap().as_str(), "[1,  2]");
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! * [`Params`] reads a query strictly, [`Query`] writes one; [`ReadQuery`], [`LastQuery`],
 //!   [`AppendQuery`] and [`TopicsQuery`] are those of the routes, both ways.
+//! * [`AppendLine`] is a frame to append, both ways.
 //! * [`frame_json`] and [`Framing`] write frames; [`LineSplitter`] takes a stream of them apart.
 //! * [`ErrorBody`], [`status`] and [`error_of`] carry an [`Error`](xs_core::Error) over.
 //! * [`paths`] spells the routes.
@@ -23,6 +24,7 @@
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic))]
 
+mod append;
 mod error;
 mod frame;
 mod framing;
@@ -32,10 +34,9 @@ mod options;
 mod params;
 pub mod paths;
 
+pub use append::AppendLine;
 pub use error::{ErrorBody, ErrorFields, error_of, status};
-pub use frame::{
-    META_HEADER, decode_meta, encode_meta, frame_json, modified_ms, modified_text, new_frame_json, timestamp,
-};
+pub use frame::{META_HEADER, decode_meta, encode_meta, frame_json, modified_ms, modified_text, timestamp};
 pub use framing::Framing;
 pub use json::{TopicEntry, Version, from_json, to_json};
 pub use lines::{FRAME_LINE_BYTES_MAX, LineSplitter};

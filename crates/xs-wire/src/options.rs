@@ -104,7 +104,9 @@ impl AppendQuery {
     /// Takes all parameters; `InvalidInput` names one that is wrong or not known.
     pub fn parse(mut params: Params) -> Result<Self> {
         let ttl = params.value("ttl")?;
-        let expect = expect(params.text("expect")?.as_deref())?;
+        let wrong = |text: &str| invalid(format!("parameter expect={text:?}: {EXPECT_FORMS}"));
+        let expect = params.text("expect")?;
+        let expect = expect.map(|text| parse_expect(&text).ok_or_else(|| wrong(&text))).transpose()?;
         let with_timestamp = params.flag(WITH_TIMESTAMP)?;
         params.finish()?;
         Ok(Self { ttl, expect, with_timestamp })
@@ -112,22 +114,26 @@ impl AppendQuery {
 
     /// The query that [`parse`](Self::parse) reads as this one.
     pub fn to_query(&self) -> Query {
-        let expect = self.expect.map(|expect| match expect {
-            Expect::Empty => "none".to_owned(),
-            Expect::Last(id) => id.to_string(),
-        });
+        let expect = self.expect.map(expect_text);
         Query::new().param("ttl", self.ttl).param("expect", expect).flag(WITH_TIMESTAMP, self.with_timestamp)
     }
 }
 
-fn expect(text: Option<&str>) -> Result<Option<Expect>> {
+/// What a text that is no condition is told.
+pub(crate) const EXPECT_FORMS: &str = "expected none, or the topic's last id";
+
+pub(crate) fn parse_expect(text: &str) -> Option<Expect> {
     match text {
-        None => Ok(None),
-        Some("none") => Ok(Some(Expect::Empty)),
-        Some(text) => match text.parse::<FrameId>() {
-            Ok(id) => Ok(Some(Expect::Last(id))),
-            Err(_) => Err(invalid(format!("parameter expect={text:?}: expected none, or the topic's last id"))),
-        },
+        "none" => Some(Expect::Empty),
+        text => text.parse::<FrameId>().ok().map(Expect::Last),
+    }
+}
+
+/// The text that [`parse_expect`] reads as this one.
+pub(crate) fn expect_text(expect: Expect) -> String {
+    match expect {
+        Expect::Empty => "none".to_owned(),
+        Expect::Last(id) => id.to_string(),
     }
 }
 

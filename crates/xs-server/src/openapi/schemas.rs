@@ -5,15 +5,15 @@ use utoipa::openapi::schema::{
     AdditionalProperties, ComponentsBuilder, KnownFormat, ObjectBuilder, Ref, Schema, SchemaFormat, SchemaType, Type,
 };
 
-use super::words::{HASH, JSON, answer, frame_id, pattern, schema, string, topic};
+use super::words::{HASH, JSON, answer, expect, frame_id, pattern, schema, string, topic};
 
 /// As ids are written.
 const ID: &str = "^[0-9a-f][0-9a-z]{24}$";
 const TTL: &str = "^(forever|ephemeral|time:[0-9]{1,20}|last:[1-9][0-9]{0,19})$";
 
-/// Statuses of errors in JSON. Those of a head that is too long come from below all routes, without
+/// Statuses of errors in JSON. Those of a head that is far too large come from below all routes, without
 /// a body.
-const REFUSALS: [(&str, &str); 13] = [
+const REFUSALS: [(&str, &str); 15] = [
     ("400", "The request is wrong; the message names the parameter, the header or the line"),
     ("401", "A token is needed, or the one that was given is not known"),
     ("403", "The token may only read, or the page of another origin asks"),
@@ -21,15 +21,15 @@ const REFUSALS: [(&str, &str); 13] = [
     ("408", "The request did not come in time"),
     ("409", "Somebody else was first"),
     ("413", "The body is too large"),
+    ("414", "The address of the request is too long"),
     ("416", "The range lies beyond the content"),
     ("423", "The store is held by another owner"),
     ("429", "This client has too many streams open; try again later"),
+    ("431", "The headers of the request are too many, or too long"),
     ("500", "Stored bytes are damaged, or something went wrong in the server; its log says what"),
     ("501", "The store of this server cannot do that"),
     ("503", "The store cannot do it now; try again later"),
 ];
-const BARE_REFUSALS: [(&str, &str); 2] =
-    [("414", "The address of the request is too long"), ("431", "The headers of the request are too long")];
 
 pub(super) fn components() -> ComponentsBuilder {
     let components = ComponentsBuilder::new()
@@ -41,7 +41,7 @@ pub(super) fn components() -> ComponentsBuilder {
         .schema("Version", version())
         .schema("Health", health())
         .schema("Error", error());
-    let components = REFUSALS.iter().fold(components, |components, (status, description)| {
+    REFUSALS.iter().fold(components, |components, (status, description)| {
         let refusal = answer(description).content(JSON, schema("Error"));
         let with_header = |name: &str, description: &str| {
             let header = HeaderBuilder::new().schema(Some(string())).description(Some(description));
@@ -58,10 +58,7 @@ pub(super) fn components() -> ComponentsBuilder {
             None => refusal,
         };
         components.response(*status, refusal)
-    });
-    BARE_REFUSALS
-        .iter()
-        .fold(components, |components, (status, description)| components.response(*status, answer(description)))
+    })
 }
 
 /// Nothing but what is named.
@@ -117,12 +114,15 @@ fn fields(id: ObjectBuilder, timestamp: ObjectBuilder) -> ObjectBuilder {
 }
 
 fn new_frame() -> ObjectBuilder {
+    let expect = expect().schema_type(SchemaType::from_iter([Type::String, Type::Null]));
+    let about_expect = "Append all only if, before the request, the topic is empty (none) or this is its last id";
     object()
         .description(Some("A frame that is yet to be appended"))
         .property("topic", topic())
         .property("hash", hash())
         .property("meta", meta())
         .property("ttl", or_null(TTL).description(Some("How long it is kept; last:n up to last:100000")))
+        .property("expect", expect.description(Some(about_expect)))
         .required("topic")
 }
 
@@ -181,6 +181,7 @@ fn error() -> ObjectBuilder {
     let fields = object()
         .property("kind", kind)
         .property("message", string().description(Some("A sentence for a person")))
+        .property("topic", topic().description(Some("When a condition failed: the topic that it was on")))
         .property("actual", actual)
         .required("kind")
         .required("message");

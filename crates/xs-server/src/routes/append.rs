@@ -5,7 +5,7 @@ use axum::extract::{RawQuery, State};
 use axum::response::IntoResponse as _;
 use http::{HeaderMap, header};
 use xs::{AppendOptions, BatchOptions, Meta, NewFrame};
-use xs_wire::{AppendQuery, Framing, META_HEADER, Params, frame_json};
+use xs_wire::{AppendLine, AppendQuery, Framing, META_HEADER, Params, frame_json};
 
 use super::body::{content, text};
 use super::{App, Segment, json};
@@ -57,16 +57,18 @@ pub(super) async fn many(State(app): State<App>, RawQuery(query): RawQuery, body
     let with_timestamp = params.flag("with-timestamp")?;
     params.finish()?;
     let text = text(body).await?;
-    let mut frames = Vec::new();
+    let (mut frames, mut options) = (Vec::new(), BatchOptions::default());
     for (number, line) in (1..).zip(text.lines()) {
         if !line.trim().is_empty() {
-            frames.push(NewFrame::from_json(line).map_err(|error| error.context(format_args!("line {number}")))?);
+            let line = AppendLine::parse(line).map_err(|error| error.context(format_args!("line {number}")))?;
+            options.expect.extend(line.expect.map(|expect| (line.frame.topic.clone(), expect)));
+            frames.push(line.frame);
         }
     }
     if frames.is_empty() {
         return Err(ApiError::invalid("the body holds no frame"));
     }
-    let appended = app.stream.append_all(frames, BatchOptions::default()).await?;
+    let appended = app.stream.append_all(frames, options).await?;
     let mut lines = String::new();
     for frame in &appended {
         lines.push_str(&frame_json(frame, with_timestamp)?);
@@ -78,8 +80,12 @@ pub(super) async fn many(State(app): State<App>, RawQuery(query): RawQuery, body
 pub(super) fn about_many() -> About {
     let lines = openapi::text("A NewFrame as JSON on each line. Their content is stored already, if they name any");
     About::new("append-many", "frames", "Append many frames: all or none, one after the other")
+        .more(
+            "A line may have a condition (expect) on its topic. All of them are checked before any frame is added, so \
+             that each looks at what was stored before; when one does not hold, nothing is appended.",
+        )
         .query("with-timestamp", "Add the time of its id to each frame", openapi::flag())
         .takes(openapi::body("The frames, at most 24 MiB and 10,000 of them", true).content(NDJSON, lines))
         .answers("200", answer("The frames as they are stored").content(NDJSON, openapi::text("A Frame on each line")))
-        .refuses(&["413"])
+        .refuses(&["409", "413"])
 }
