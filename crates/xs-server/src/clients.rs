@@ -4,13 +4,15 @@
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use axum::extract::FromRequestParts;
+use futures::future::{BoxFuture, FutureExt as _};
 use http::StatusCode;
 use http::request::Parts;
 use xs::ErrorKind;
 
-use crate::access::TokenId;
+use crate::access::{Admission, TokenId};
 use crate::counts::{Counted, Counts};
 use crate::error::ApiError;
 use crate::limits::{FOLLOWERS_FROM_AFAR, Limits};
@@ -22,10 +24,13 @@ pub(crate) type Followers = Counts<Who>;
 /// Whom followers are counted for: an address, and the token that it showed. Many people may share either.
 pub(crate) type Who = (IpAddr, Option<TokenId>);
 
-/// Whoever has sent a request, as far as its share of followers goes. Routes that follow take it from the
-/// request; where it says nothing of a client, as in a router that an application mounts, there is no limit.
+/// Whoever has sent a request, as far as its followers go. Routes that follow take it from the request; where
+/// it says nothing of a client, as in a router that an application mounts, there is no limit.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Client(Option<Arc<Share>>);
+pub(crate) struct Client {
+    share: Option<Arc<Share>>,
+    admission: Option<Admission>,
+}
 
 #[derive(Debug)]
 struct Share {
@@ -36,32 +41,60 @@ struct Share {
 
 impl Client {
     /// The client at the other end of a connection, with the token that it showed.
-    pub(crate) fn of(peer: &Peer, token: Option<TokenId>, limits: &Limits, followers: &Arc<Followers>) -> Self {
-        let Some(address) = peer.address else { return Self(None) };
-        let ip = address.ip().to_canonical();
-        let most = match limits.followers_per_client {
-            Some(most) => most,
-            None if ip.is_loopback() => return Self(None),
-            None => FOLLOWERS_FROM_AFAR,
-        };
-        Self(Some(Arc::new(Share { followers: Arc::clone(followers), who: (network(ip), token), most })))
+    pub(crate) fn of(peer: &Peer, admission: Option<Admission>, limits: &Limits, followers: &Arc<Followers>) -> Self {
+        let token = admission.as_ref().map(Admission::token);
+        Self { share: Share::of(peer, token, limits, followers).map(Arc::new), admission }
     }
 
     /// One more follower of this client, until what is returned is dropped; 429 beyond its limit.
     pub(crate) fn follow(&self) -> Result<Following, ApiError> {
-        let Some(share) = &self.0 else { return Ok(Following(None)) };
-        let counted = share.followers.take(share.who, share.most).map_err(|count| {
-            let message = format!("this client has {count} followers already, and {} are allowed", share.most);
+        let counted = self.share.as_deref().map(Share::take).transpose()?;
+        let withdrawn = self.admission.as_ref().map(|admission| admission.withdrawn().boxed());
+        Ok(Following { counted, withdrawn })
+    }
+}
+
+impl Share {
+    /// `None` where nothing is counted.
+    fn of(peer: &Peer, token: Option<TokenId>, limits: &Limits, followers: &Arc<Followers>) -> Option<Self> {
+        let ip = peer.address?.ip().to_canonical();
+        let most = match limits.followers_per_client {
+            Some(most) => most,
+            None if ip.is_loopback() => return None,
+            None => FOLLOWERS_FROM_AFAR,
+        };
+        Some(Self { followers: Arc::clone(followers), who: (network(ip), token), most })
+    }
+
+    fn take(&self) -> Result<Counted<Who>, ApiError> {
+        self.followers.take(self.who, self.most).map_err(|count| {
+            let message = format!("this client has {count} followers already, and {} are allowed", self.most);
             ApiError::new(ErrorKind::Unavailable, message).with_status(StatusCode::TOO_MANY_REQUESTS)
-        })?;
-        Ok(Following(Some(counted)))
+        })
     }
 }
 
 /// A follower that is counted for as long as this lives.
-#[derive(Debug)]
 #[must_use = "it is counted only as long as this lives"]
-pub(crate) struct Following(#[allow(dead_code, reason = "it counts by being there")] Option<Counted<Who>>);
+pub(crate) struct Following {
+    #[allow(dead_code, reason = "it counts by being there")]
+    counted: Option<Counted<Who>>,
+    /// `None` where it came without a token, and once that is withdrawn.
+    withdrawn: Option<BoxFuture<'static, ()>>,
+}
+
+impl Following {
+    /// Ready once, when the token that it came with is withdrawn.
+    pub(crate) fn poll_withdrawn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.withdrawn.as_mut().map(|withdrawn| withdrawn.poll_unpin(cx)) {
+            Some(Poll::Ready(())) => {
+                self.withdrawn = None;
+                Poll::Ready(())
+            }
+            Some(Poll::Pending) | None => Poll::Pending,
+        }
+    }
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for Client {
     type Rejection = Infallible;
@@ -113,10 +146,10 @@ mod tests {
             ("127.0.0.1:1", None),
             ("[::ffff:127.0.0.1]:1", None),
         ] {
-            let share = client(address, None, &followers).0;
+            let share = client(address, None, &followers).share;
             assert_eq!(share.map(|share| share.most), most, "{address}");
         }
-        let who = |address| client(address, Some(1), &followers).0.unwrap().who;
+        let who = |address| client(address, Some(1), &followers).share.unwrap().who;
         assert_eq!(who("[2001:db8::1]:1"), who("[2001:db8::ffff:0:0:2]:9"));
         assert_ne!(who("[2001:db8::1]:1"), who("[2001:db8:0:1::1]:1"));
         assert_eq!(who("[::ffff:10.0.0.1]:1"), who("10.0.0.1:1"));

@@ -13,10 +13,11 @@ use tower_service::Service as _;
 use tracing::Instrument as _;
 use xs::ErrorKind;
 
-use crate::access::{Access, Refused, TokenId};
+use crate::access::{Access, Admission, Refused};
 use crate::clients::{Client, Followers};
 use crate::connection::Unread;
 use crate::error::ApiError;
+use crate::head::TooLarge;
 use crate::limits::Limits;
 use crate::listen::{Medium, Peer};
 use crate::metrics::ServerCounters;
@@ -61,7 +62,8 @@ impl Connection {
 
     async fn pass(&self, mut app: Router, request: Request<Incoming>) -> Response {
         self.unread.set(!request.body().is_end_stream());
-        let admitted = self.admit(&request).and_then(|token| Ok((token, self.watch(request)?)));
+        let fits = TooLarge::check(&request, &self.guard.limits).map_err(Refusal::Head);
+        let admitted = fits.and_then(|()| self.admit(&request)).and_then(|token| Ok((token, self.watch(request)?)));
         let (token, (mut request, outcome)) = match admitted {
             Ok(admitted) => admitted,
             Err(refusal) => {
@@ -81,13 +83,25 @@ impl Connection {
         };
         match outcome.and_then(|outcome| outcome.broken()) {
             // The route saw a body that broke off; here it is known why.
-            Some(broken) if !response.status().is_success() => closing(broken),
+            Some(broken) if !response.status().is_success() => closing(broken.error()),
             _ => response,
         }
     }
 
+    /// Notes why the connection ended early. What is no head at all, or is far too large or too late, hyper
+    /// refuses before it is a request; an idle connection that it ends is no error.
+    pub(crate) fn ended(&self, error: &hyper::Error) {
+        if error.is_parse() || (error.is_timeout() && self.unread.get()) {
+            self.guard.counters.error(ErrorKind::InvalidInput);
+            tracing::info!(peer = %self.peer, %error, "the head of a request is refused");
+        } else {
+            // A client that goes away in the middle is the usual reason.
+            tracing::debug!(%error, "a connection ended early");
+        }
+    }
+
     /// The token that lets a request in, where one is needed.
-    fn admit(&self, request: &Request<Incoming>) -> Result<Option<TokenId>, Refusal> {
+    fn admit(&self, request: &Request<Incoming>) -> Result<Option<Admission>, Refusal> {
         let place = &self.peer.place;
         let access = &self.guard.access;
         let by_name = place.medium != Medium::Socket && access.is_open();
@@ -107,7 +121,9 @@ impl Connection {
             return Ok((request.map(|_| Body::empty()), None));
         }
         let (head, body) = request.into_parts();
-        let watched = Watched::new(body, head.uri.path(), &self.guard.limits, self.unread.clone());
+        let limits = &self.guard.limits;
+        let rate_min = limits.body_rate_min(self.peer.place.medium);
+        let watched = Watched::new(body, head.uri.path(), limits, rate_min, self.unread.clone());
         let (body, outcome) = watched.map_err(Refusal::Body)?;
         Ok((Request::from_parts(head, Body::new(body)), Some(outcome)))
     }
@@ -116,6 +132,7 @@ impl Connection {
 /// Why a request does not come to the routes.
 #[derive(Debug)]
 enum Refusal {
+    Head(TooLarge),
     Foreign(Foreign),
     Access(Refused),
     Body(Broken),
@@ -124,6 +141,7 @@ enum Refusal {
 impl Refusal {
     fn into_response(self) -> Response {
         match self {
+            Self::Head(too_large) => closing(too_large.error()),
             Self::Foreign(foreign) => {
                 let status = match foreign {
                     Foreign::Host(_) => StatusCode::BAD_REQUEST,
@@ -132,14 +150,15 @@ impl Refusal {
                 ApiError::invalid(foreign.message()).with_status(status).into_response()
             }
             Self::Access(refused) => refused.into_response(),
-            Self::Body(broken) => closing(broken),
+            Self::Body(broken) => closing(broken.error()),
         }
     }
 }
 
-/// What is said of a body that was not taken to its end. Nothing more is read after it.
-fn closing(broken: Broken) -> Response {
-    let mut response = ApiError::from(broken.error()).into_response();
+/// What is said of a request that was not taken to its end. Nothing more is read after it.
+fn closing(error: impl Into<ApiError>) -> Response {
+    let error: ApiError = error.into();
+    let mut response = error.into_response();
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }

@@ -1,9 +1,12 @@
 //! Every bound of the server, in one place.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use xs::{Error, ErrorKind, Result};
+
+use crate::listen::Medium;
 
 /// What the server grants its clients: plain data, for whoever runs it to set.
 ///
@@ -17,13 +20,18 @@ use xs::{Error, ErrorKind, Result};
 #[non_exhaustive]
 pub struct Limits {
     /// Bytes of the head of a request: its line and its headers, of which there are at most 100. Larger
-    /// ones are answered with 431.
+    /// ones are answered with 431; with 414 where the address alone is more than 32 KiB.
     pub header_bytes_max: usize,
     /// How long a client may take for a TLS handshake, and again for the head of a request. It counts from
     /// when the request before was answered, so a connection without a request ends after it, too.
     pub header_timeout: Duration,
     /// How long a client may send no byte of a body that it has announced. Then it is answered with 408.
     pub body_timeout: Duration,
+    /// Bytes a second that a body has to come at, so that nobody holds a connection for long with a byte now and
+    /// then. The client is waited for `body_timeout` in all, and a second more for each so many bytes of the body
+    /// that have come; then it is answered with 408. Time in which the server does not read is not counted, and
+    /// Unix sockets are asked for nothing. 0: any rate.
+    pub body_bytes_per_second_min: u64,
     /// How long a client may take no byte of what is sent to it. Then its connection ends, and the log says so.
     pub write_timeout: Duration,
     /// Bytes of the content of one request; larger content is answered with 413. `None`: any size.
@@ -48,6 +56,7 @@ impl Default for Limits {
             header_bytes_max: 256 * 1024,
             header_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(30),
+            body_bytes_per_second_min: 500,
             write_timeout: Duration::from_secs(60),
             content_bytes_max: None,
             connections_max: connections_for(open_files()),
@@ -81,10 +90,24 @@ impl Limits {
         Ok(())
     }
 
+    /// Bytes of a head that hyper reads: beyond the limit by so much that most heads that are too large are
+    /// refused in words. hyper itself says nothing but 431.
+    pub(crate) fn head_read_bytes(&self) -> usize {
+        self.header_bytes_max.saturating_add(self.header_bytes_max.min(HEAD_ROOM_BYTES))
+    }
+
     /// Bytes that a connection keeps of what comes in, and of what goes out, beside the piece that is being
-    /// written. hyper's own 400 KiB would let every client hold as much.
+    /// written.
     pub(crate) fn buffer_bytes(&self) -> usize {
-        self.header_bytes_max.max(CHUNK_BYTES)
+        self.head_read_bytes().max(CHUNK_BYTES)
+    }
+
+    /// The rate that is asked of a body that comes over this.
+    pub(crate) fn body_rate_min(&self, medium: Medium) -> Option<NonZeroU64> {
+        match medium {
+            Medium::Socket => None,
+            Medium::Tcp | Medium::Tls => NonZeroU64::new(self.body_bytes_per_second_min),
+        }
     }
 
     /// Of the connections, those that network listeners may have.
@@ -128,6 +151,14 @@ const STORE_FILES: u64 = 384;
 const OPEN_FILES_WANTED: u64 = 65_536;
 /// hyper keeps 8 KiB at least; beyond a mebibyte, heads would be bodies.
 const HEADER_BYTES: std::ops::RangeInclusive<usize> = 8 * 1024..=1024 * 1024;
+/// What hyper reads of a head beyond the limit, which it reads twice where the limit is lower.
+const HEAD_ROOM_BYTES: usize = 256 * 1024;
+/// Bytes of the address of a request. The longest filter is half as long.
+pub(crate) const URI_BYTES_MAX: usize = 32 * 1024;
+/// Headers of a request.
+pub(crate) const HEADERS_MAX: usize = 100;
+/// Headers that hyper reads, so that a few too many are refused in words.
+pub(crate) const HEADERS_READ: usize = 200;
 
 /// What a connection adds to the time between two writes to a follower: about what a write takes, and leaves
 /// room for appends.
@@ -164,9 +195,6 @@ pub const IMPORT_FRAMES_MAX: usize = 1_000_000;
 pub(crate) const CHUNK_BYTES: usize = 64 * 1024;
 /// Topics that are fetched at a time.
 pub(crate) const TOPICS_AT_ONCE: usize = 64;
-/// How long nothing has to come to a follower of a stopping server before it is taken to have seen
-/// everything.
-pub(crate) const QUIET: Duration = Duration::from_millis(300);
 
 #[cfg(test)]
 mod tests {
@@ -199,6 +227,27 @@ mod tests {
             let error = limits.check().unwrap_err();
             assert!(error.kind() == ErrorKind::InvalidInput && error.to_string().contains(name), "{error}");
         }
+    }
+
+    #[test]
+    fn what_is_read_of_a_head_is_bounded() {
+        for (limit, read, buffer) in
+            [(8192, 16_384, 65_536), (262_144, 524_288, 524_288), (1 << 20, 1_310_720, 1_310_720)]
+        {
+            let limits = Limits { header_bytes_max: limit, ..Limits::default() };
+            assert_eq!((limits.head_read_bytes(), limits.buffer_bytes()), (read, buffer));
+        }
+    }
+
+    #[test]
+    fn a_rate_is_asked_of_the_network() {
+        let mut limits = Limits::default();
+        for medium in [Medium::Tcp, Medium::Tls] {
+            assert_eq!(limits.body_rate_min(medium), NonZeroU64::new(500));
+        }
+        assert_eq!(limits.body_rate_min(Medium::Socket), None);
+        limits.body_bytes_per_second_min = 0;
+        assert_eq!(limits.body_rate_min(Medium::Tcp), None);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use xs::{Error, ErrorKind, EventStream, Frame, Result};
 use crate::access::Access;
 use crate::connection::{Io, Unread, Wire};
 use crate::guard::{Connection, Guard};
-use crate::limits::{ACCEPT_RETRY, Limits, STORE_GRACE};
+use crate::limits::{ACCEPT_RETRY, HEADERS_READ, Limits, STORE_GRACE};
 use crate::listen::{Accepted, Listener, Medium};
 use crate::room::{Room, Taken};
 use crate::routes::{App, app};
@@ -176,7 +176,11 @@ impl Serving {
                     _ = stopping.wait_for(|stopping| *stopping) => return,
                 };
                 match shaken {
-                    Ok(io) => Box::new(io),
+                    Ok(io) => {
+                        // What came is the handshake, and no head of a request.
+                        unread.set(false);
+                        Box::new(io)
+                    }
                     // Scanners, plain HTTP, clients that do not trust the certificate.
                     Err(error) => {
                         tracing::debug!(%error, "a TLS handshake failed");
@@ -191,20 +195,20 @@ impl Serving {
             async move { Ok::<_, Infallible>(connection.answer(app, request).await) }
         });
         if let Err(error) = watcher.watch(self.http.serve_connection(TokioIo::new(io), service)).await {
-            // A client that goes away in the middle is the usual reason.
-            tracing::debug!(%error, "a connection ended early");
+            connection.ended(&error);
         }
     }
 }
 
-/// HTTP/1.1 within its limits. A connection has one buffer for what comes in and one for what goes out; they
-/// begin with 8 KiB, and what makes them grow to their limit are large heads, fast bodies and clients that do
-/// not take what they asked for.
+/// HTTP/1.1, and nothing else, within its limits. A connection has one buffer for what comes in and one for what
+/// goes out; they begin with 8 KiB, and what makes them grow to their limit are large heads, fast bodies and
+/// clients that do not take what they asked for.
 fn http(limits: &Limits) -> http1::Builder {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
-        .max_header_size(limits.header_bytes_max)
+        .max_header_size(limits.head_read_bytes())
+        .max_headers(HEADERS_READ)
         .max_buf_size(limits.buffer_bytes());
     http
 }

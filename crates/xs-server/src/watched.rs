@@ -1,8 +1,10 @@
-//! The body of a request, watched on its way in: it may not pause for too long, nor be too large.
+//! The body of a request, watched on its way in: it may not pause for too long, come too slowly, nor be too
+//! large.
 
+use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::BoxError;
@@ -22,6 +24,8 @@ use crate::limits::Limits;
 pub(crate) enum Broken {
     /// No byte of it came for so long.
     Late(Duration),
+    /// It came at less than so many bytes a second.
+    Slow(NonZeroU64),
     /// It is larger than so many bytes.
     TooLarge(u64),
 }
@@ -32,6 +36,10 @@ impl Broken {
             Self::Late(after) => {
                 (StatusCode::REQUEST_TIMEOUT, format!("no byte of the request body came for {after:?}"))
             }
+            Self::Slow(least) => (
+                StatusCode::REQUEST_TIMEOUT,
+                format!("the request body came at less than {least} bytes a second, the least here"),
+            ),
             Self::TooLarge(most) => {
                 (StatusCode::PAYLOAD_TOO_LARGE, format!("the body is content of more than {most} bytes, the most here"))
             }
@@ -57,17 +65,28 @@ pub(crate) struct Watched<B> {
     outcome: Outcome,
     unread: Unread,
     timeout: Duration,
+    rate_min: Option<NonZeroU64>,
     /// The limit, and what is left of it.
     content: Option<(u64, u64)>,
     /// Since when the client has been waited for.
     waiting: Option<Instant>,
+    /// How long it was waited for before that.
+    waited: Duration,
+    /// Bytes that have come.
+    received: u64,
     /// Set once for many waits: while bytes come, it is only looked at when it ends.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl<B: HttpBody> Watched<B> {
     /// `Err` where the body says itself that it will be too large.
-    pub(crate) fn new(inner: B, path: &str, limits: &Limits, unread: Unread) -> Result<(Self, Outcome), Broken> {
+    pub(crate) fn new(
+        inner: B,
+        path: &str,
+        limits: &Limits,
+        rate_min: Option<NonZeroU64>,
+        unread: Unread,
+    ) -> Result<(Self, Outcome), Broken> {
         let content = limits.content_bytes_max.filter(|_| is_content(path));
         if let Some(most) = content
             && inner.size_hint().lower() > most
@@ -80,8 +99,11 @@ impl<B: HttpBody> Watched<B> {
             outcome: outcome.clone(),
             unread,
             timeout: limits.body_timeout,
+            rate_min,
             content: content.map(|most| (most, most)),
             waiting: None,
+            waited: Duration::ZERO,
+            received: 0,
             timer: None,
         };
         Ok((watched, outcome))
@@ -92,13 +114,26 @@ impl<B: HttpBody> Watched<B> {
         Poll::Ready(Some(Err(broken.error().into())))
     }
 
-    /// Ready when the client has been waited for too long.
-    fn late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let deadline = *self.waiting.get_or_insert_with(Instant::now) + self.timeout;
+    /// How long the client is waited for this time, and what has been broken then.
+    fn patience(&self) -> (Duration, Broken) {
+        let rest = self.rate_min.map(|rate_min| {
+            // The second that the first bytes are worth keeps those that then stop from being called slow.
+            let earned = Duration::from_secs(self.received.div_ceil(rate_min.get()));
+            let rest = self.timeout.saturating_add(earned).saturating_sub(self.waited);
+            (rest, Broken::Slow(rate_min))
+        });
+        rest.filter(|(rest, _)| *rest < self.timeout).unwrap_or((self.timeout, Broken::Late(self.timeout)))
+    }
+
+    /// Ready when the client has been waited for too long. From one wait to the next the deadline never comes
+    /// earlier, so that a timer of a wait before is never too late.
+    fn late(&mut self, cx: &mut Context<'_>) -> Poll<Broken> {
+        let (patience, broken) = self.patience();
+        let deadline = *self.waiting.get_or_insert_with(Instant::now) + patience;
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         while timer.as_mut().poll(cx).is_ready() {
             if Instant::now() >= deadline {
-                return Poll::Ready(());
+                return Poll::Ready(broken);
             }
             timer.as_mut().reset(deadline);
         }
@@ -118,17 +153,23 @@ impl<B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Unpin> HttpBody for Watc
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
         let frame = match Pin::new(&mut this.inner).poll_frame(cx) {
-            Poll::Pending if this.late(cx).is_ready() => return this.break_off(Broken::Late(this.timeout)),
-            Poll::Pending => return Poll::Pending,
+            Poll::Pending => {
+                let broken = ready!(this.late(cx));
+                return this.break_off(broken);
+            }
             Poll::Ready(frame) => frame,
         };
-        this.waiting = None;
+        if let Some(since) = this.waiting.take() {
+            this.waited = this.waited.saturating_add(since.elapsed());
+        }
         if this.inner.is_end_stream() || frame.is_none() {
             this.unread.set(false);
         }
-        if let (Some((most, left)), Some(Ok(frame))) = (&mut this.content, &frame) {
-            let bytes = frame.data_ref().map_or(0, Bytes::len);
-            match left.checked_sub(u64::try_from(bytes).unwrap_or(u64::MAX)) {
+        let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
+        let bytes = u64::try_from(data.map_or(0, Bytes::len)).unwrap_or(u64::MAX);
+        this.received = this.received.saturating_add(bytes);
+        if let Some((most, left)) = &mut this.content {
+            match left.checked_sub(bytes) {
                 Some(less) => *left = less,
                 None => {
                     let most = *most;
@@ -170,7 +211,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_pause_is_allowed_and_a_long_one_breaks_off() {
         let (sender, body) = sent();
-        let (watched, outcome) = Watched::new(body, "/cas", &limits(None), Unread::default()).unwrap();
+        let (watched, outcome) = Watched::new(body, "/cas", &limits(None), None, Unread::default()).unwrap();
         let mut chunks = Body::new(watched).into_data_stream();
         let sending = tokio::spawn(async move {
             for _ in 0..3 {
@@ -193,14 +234,71 @@ mod tests {
         assert_eq!(outcome.broken(), Some(Broken::Late(Duration::from_millis(1000))));
     }
 
+    /// Sends one of these every 900 ms, and returns what became of the body and how many ms it was read for.
+    async fn trickle(pieces: Vec<&'static str>, rate_min: u64) -> (Option<Broken>, u128) {
+        let (sender, body) = sent();
+        let rate_min = NonZeroU64::new(rate_min);
+        let (watched, outcome) = Watched::new(body, "/cas", &limits(None), rate_min, Unread::default()).unwrap();
+        tokio::spawn(async move {
+            for piece in pieces {
+                tokio::time::sleep(Duration::from_millis(900)).await;
+                if sender.send(piece).await.is_err() {
+                    return;
+                }
+            }
+        });
+        let start = Instant::now();
+        let mut chunks = Body::new(watched).into_data_stream();
+        while let Some(Ok(_)) = chunks.next().await {}
+        (outcome.broken(), start.elapsed().as_millis())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_may_pause_but_not_trickle() {
+        let slow = |rate_min| NonZeroU64::new(rate_min).map(Broken::Slow);
+        // Waited for 1 s, and 1 s for what has come.
+        let (broken, ms) = trickle(vec!["x"; 100], 10).await;
+        assert_eq!(broken, slow(10));
+        assert!((2000..2100).contains(&ms), "{ms}");
+        // What comes at once is worth ten, and two more come with what follows.
+        let mut pieces = vec!["x"; 100];
+        pieces.insert(0, "0123456789".repeat(10).leak());
+        let (broken, ms) = trickle(pieces, 10).await;
+        assert_eq!(broken, slow(10));
+        assert!((13_000..13_100).contains(&ms), "{ms}");
+        // As fast as it is asked, or asked for nothing, it may take for ever.
+        assert_eq!(trickle(vec!["0123456789"; 100], 10).await.0, None);
+        assert_eq!(trickle(vec!["x"; 100], 0).await.0, None);
+        assert!(Broken::Slow(NonZeroU64::MIN).error().to_string().contains("less than 1 bytes a second"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_the_client_is_waited_for() {
+        let (sender, body) = sent();
+        let (watched, outcome) =
+            Watched::new(body, "/cas", &limits(None), NonZeroU64::new(10), Unread::default()).unwrap();
+        let mut chunks = Body::new(watched).into_data_stream();
+        for _ in 0..100 {
+            sender.send("x").await.unwrap();
+            tokio::time::sleep(Duration::from_millis(5000)).await;
+            assert_eq!(chunks.next().await.unwrap().unwrap(), "x");
+        }
+        // One that stops is told so.
+        let start = Instant::now();
+        assert!(chunks.next().await.unwrap().is_err());
+        assert!((1000..1100).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
+        assert_eq!(outcome.broken(), Some(Broken::Late(Duration::from_millis(1000))));
+    }
+
     #[tokio::test]
     async fn content_has_a_limit_whether_it_tells_its_size_or_not() {
         let limits = limits(Some(3));
         let (path, unread) = ("/append/a", Unread::default());
-        assert_eq!(Watched::new(Body::from("1234"), path, &limits, unread.clone()).unwrap_err(), Broken::TooLarge(3));
+        let new = |body: Body, path| Watched::new(body, path, &limits, None, unread.clone());
+        assert_eq!(new(Body::from("1234"), path).unwrap_err(), Broken::TooLarge(3));
         for (pieces, fits) in [(&["12", "3"][..], true), (&["12", "34"], false), (&["123", "4"], false)] {
             let (sender, body) = sent();
-            let (watched, outcome) = Watched::new(body, path, &limits, unread.clone()).unwrap();
+            let (watched, outcome) = new(body, path).unwrap();
             for &piece in pieces {
                 sender.send(piece).await.unwrap();
             }
@@ -210,6 +308,6 @@ mod tests {
             assert_eq!(outcome.broken(), (!fits).then_some(Broken::TooLarge(3)));
         }
         // Frames are no content.
-        assert!(Watched::new(Body::from("1234"), "/append", &limits, unread).is_ok());
+        assert!(new(Body::from("1234"), "/append").is_ok());
     }
 }

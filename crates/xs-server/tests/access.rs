@@ -6,7 +6,8 @@ mod support;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use support::{Answer, Running, exchange, request};
+use support::{Answer, PATIENCE, Running, exchange, request, rest};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use xs::{ErrorKind, Frame};
 use xs_server::{Access, Binding, Exposure, Limits, Listener, Server};
 
@@ -123,7 +124,7 @@ async fn tokens_are_replaced_while_the_server_runs() {
     assert_eq!((status("the-reader").await, status("the-new-one").await), (200, 401), "nobody asked for it");
     access.reload().unwrap();
     assert_eq!((status("the-reader").await, status("the-new-one").await), (401, 200));
-    for bad in ["", "# none\n", "two words here\n", "read-only\n"] {
+    for bad in ["two words here\n", "read-only\n"] {
         std::fs::write(&path, bad).unwrap();
         assert_eq!(access.reload().unwrap_err().kind(), ErrorKind::InvalidInput, "{bad:?}");
         assert_eq!(status("the-new-one").await, 200, "{bad:?}");
@@ -131,7 +132,62 @@ async fn tokens_are_replaced_while_the_server_runs() {
     std::fs::remove_file(&path).unwrap();
     assert!(access.reload().is_err());
     assert_eq!(status("the-new-one").await, 200);
+    std::fs::write(&path, "# none\n").unwrap();
+    access.reload().unwrap();
+    assert_eq!((status("the-new-one").await, status("").await), (401, 401), "the last token is not withdrawn");
+    assert_eq!(server.call("GET", "/healthz", "", "").await.status, 200);
+    std::fs::write(&path, "the-next-one\n").unwrap();
+    access.reload().unwrap();
+    assert_eq!((status("the-new-one").await, status("the-next-one").await), (401, 200));
     server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn followers_break_off_when_their_token_is_withdrawn() {
+    let (server, path, access, _dir) = with_tokens().await;
+    let mut followers = Vec::new();
+    for (target, token) in [("/?follow&new", "the-reader"), ("/last?follow", "the-reader"), ("/?follow", "the-writer")]
+    {
+        let mut io = server.tcp().await;
+        io.write_all(&request("GET", target, &bearer(token), "")).await.unwrap();
+        assert!(until(&mut io, "\r\n\r\n").await.starts_with("HTTP/1.1 200"), "{target}");
+        followers.push(io);
+    }
+    let mut on_socket = server.socket().await;
+    on_socket.write_all(&request("GET", "/?follow", &bearer("the-reader"), "")).await.unwrap();
+    until(&mut on_socket, "xs.threshold").await;
+    // It may still read, with whichever rights.
+    std::fs::write(&path, "the-other-writer\nread-write the-reader\nread-only the-writer\n").unwrap();
+    access.reload().unwrap();
+    server.stream.append(Frame::topic("before").unwrap(), ()).await.unwrap();
+    for io in &mut followers {
+        until(io, "\"before\"").await;
+    }
+    until(&mut on_socket, "\"before\"").await;
+    std::fs::write(&path, "the-writer\n").unwrap();
+    access.reload().unwrap();
+    server.stream.append(Frame::topic("after").unwrap(), ()).await.unwrap();
+    let mut kept = followers.pop().unwrap();
+    for mut io in followers {
+        let rest = String::from_utf8(rest(&mut io).await).unwrap();
+        assert!(!rest.contains("after"), "{rest}");
+        assert!(!rest.ends_with("0\r\n\r\n"), "it is taken for the end: {rest}");
+    }
+    assert_eq!(server.call("GET", "/?follow&new", &bearer("the-reader"), "").await.status, 401);
+    until(&mut kept, "\"after\"").await;
+    until(&mut on_socket, "\"after\"").await;
+    server.stop().await;
+}
+
+/// Reads until this text has come.
+async fn until(io: &mut (impl AsyncRead + Unpin), text: &str) -> String {
+    let mut seen = Vec::new();
+    while !String::from_utf8_lossy(&seen).contains(text) {
+        let read = tokio::time::timeout(PATIENCE, io.read_buf(&mut seen)).await;
+        let length = read.unwrap_or_else(|_| panic!("{text:?} does not come")).unwrap();
+        assert!(length > 0, "it ended: {}", String::from_utf8_lossy(&seen));
+    }
+    String::from_utf8_lossy(&seen).into_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,6 +23,22 @@ fn limits(set: impl FnOnce(&mut Limits)) -> Limits {
     limits
 }
 
+/// Requests that the server has counted as refused.
+async fn refused(server: &Running) -> usize {
+    let metrics = server.call("GET", "/metrics", "", "").await.body;
+    let count = metrics.lines().find_map(|line| line.strip_prefix("xs_errors_total{kind=\"InvalidInput\"} "));
+    count.unwrap_or_else(|| panic!("{metrics}")).parse().unwrap()
+}
+
+/// Waits for them, and for no more: what hyper refuses is counted when its connection ends.
+async fn count_reaches(server: &Running, expected: usize) {
+    let start = std::time::Instant::now();
+    while refused(server).await < expected {
+        assert!(start.elapsed() < PATIENCE, "{} of {expected} are counted", refused(server).await);
+    }
+    assert_eq!(refused(server).await, expected);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn heads_that_never_come_end_and_hold_up_nobody() {
     let server = Running::start(limits(|limits| limits.header_timeout = Duration::from_millis(500))).await;
@@ -42,6 +58,8 @@ async fn heads_that_never_come_end_and_hold_up_nobody() {
             ended += 1;
         }
     }
+    // A connection on which nothing came is no error.
+    count_reaches(&server, 150).await;
     server.stop().await;
 }
 
@@ -78,21 +96,51 @@ async fn a_connection_without_a_request_ends() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_that_is_too_large_is_refused_as_soon_as_it_is() {
-    let server = Running::start(limits(|limits| limits.header_bytes_max = 16 * 1024)).await;
+    let server = Running::start(limits(|limits| limits.header_bytes_max = 64 * 1024)).await;
+    let get = "GET / HTTP/1.1\r\nHost: localhost\r\n";
     let bombs = [
         // No more than that is read: nothing of it is an end.
-        format!("GET / HTTP/1.1\r\nHost: localhost\r\nx: {}", "x".repeat(16 * 1024)),
-        format!("GET /{} HTTP/1.1\r\n", "x".repeat(16 * 1024)),
-        format!("GET / HTTP/1.1\r\nHost: localhost\r\n{}", "x: y\r\n".repeat(16 * 1024 / 6)),
-        format!("GET / HTTP/1.1\r\nHost: localhost\r\n{}\r\n", "x: y\r\n".repeat(101)),
-        format!("GET / HTTP/1.1\r\nHost: localhost\r\nxs-meta: {}\r\n\r\n", "x".repeat(2 * 1024 * 1024)),
+        (431, format!("{get}x: {}", "x".repeat(128 * 1024))),
+        (431, format!("GET /{} HTTP/1.1\r\n", "x".repeat(128 * 1024))),
+        (431, format!("{get}{}\r\n", "x: y\r\n".repeat(200))),
+        (431, format!("{get}xs-meta: {}\r\n\r\n", "x".repeat(2 * 1024 * 1024))),
+        (414, format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "x".repeat(66_000))),
+        (400, "GET\r\n\r\n".to_owned()),
     ];
-    for bomb in &bombs {
+    for (status, bomb) in &bombs {
         let answer = exchange(server.tcp().await, bomb.as_bytes()).await;
-        assert_eq!(answer.status, 431, "{}", &bomb[..60]);
+        assert_eq!(answer.status, *status, "{}", &bomb[..bomb.len().min(60)]);
     }
-    let answer = server.call("GET", "/version", &format!("x: {}\r\n", "x".repeat(15 * 1024)), "").await;
+    count_reaches(&server, bombs.len()).await;
+    let answer = server.call("GET", "/version", &format!("x: {}\r\n", "x".repeat(63 * 1024)), "").await;
     assert_eq!(answer.status, 200);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_is_a_little_too_large_is_told_which_limit_it_is() {
+    let server = Running::start(limits(|limits| limits.header_bytes_max = 64 * 1024)).await;
+    let meta = format!("xs-meta: {}\r\n", "x".repeat(64 * 1024));
+    let long = format!("/{}", "x".repeat(32 * 1024));
+    let content = "x".repeat(1 << 20);
+    let cases = [
+        (431, "65536", request("GET", "/version", &meta, "")),
+        // What still comes is not taken for a request.
+        (431, "65536", request("POST", "/append/large", &meta, &content)),
+        (431, "100 headers", request("GET", "/version", &"x: y\r\n".repeat(100), "")),
+        (414, "32768", request("GET", &long, "", "")),
+    ];
+    for (status, limit, request) in &cases {
+        // A client that would go on: the server ends it.
+        let request = String::from_utf8_lossy(request).replace("Connection: close\r\n", "Connection: keep-alive\r\n");
+        let answer = exchange(server.tcp().await, request.as_bytes()).await;
+        assert_eq!(answer.status, *status, "{limit}");
+        let (kind, message) = answer.error();
+        assert!(kind == "InvalidInput" && message.contains(limit), "{kind}: {message}");
+        assert!(answer.head.contains("connection: close"), "{}", answer.head);
+    }
+    count_reaches(&server, cases.len()).await;
+    assert!(server.frames().await.is_empty());
     server.stop().await;
 }
 
@@ -188,6 +236,26 @@ async fn a_body_that_pauses_for_too_long_is_refused() {
         assert!(kind == "InvalidInput" && message.contains("300ms"), "{kind}: {message}");
         assert!(answer.head.contains("connection: close"), "{}", answer.head);
     }
+    assert!(server.frames().await.is_empty());
+    wait_until("what was left behind is cleared", || server.contents() == 0).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_trickles_is_refused() {
+    let server = Running::start(limits(|limits| limits.body_timeout = Duration::from_secs(1))).await;
+    let (mut reading, mut writing) = server.tcp().await.into_split();
+    let head = "POST /append/slow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n";
+    writing.write_all(head.as_bytes()).await.unwrap();
+    let trickling = tokio::spawn(async move {
+        while writing.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let answer = Answer::of(&rest(&mut reading).await);
+    trickling.abort();
+    let (kind, message) = answer.error();
+    assert_eq!((answer.status, kind.as_str()), (408, "InvalidInput"), "{message}");
     assert!(server.frames().await.is_empty());
     wait_until("what was left behind is cleared", || server.contents() == 0).await;
     server.stop().await;
@@ -326,7 +394,7 @@ async fn no_path_leads_out_and_no_name_is_too_long_to_refuse() {
     ] {
         let answer = server.call(method, &target, "", "").await;
         let shown = &target[..target.len().min(60)];
-        assert!(matches!(answer.status, 400 | 404), "{method} {shown}: {}", answer.status);
+        assert!(matches!(answer.status, 400 | 404 | 414), "{method} {shown}: {}", answer.status);
         for secret in ["root:", "index =", "[package]", "/tmp"] {
             assert!(!answer.body.contains(secret), "{method} {shown}: {}", answer.body);
         }

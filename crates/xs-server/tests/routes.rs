@@ -92,12 +92,99 @@ async fn frames_to_append_have_no_ids() {
     assert_eq!(topics(&api).await, [TOPIC]);
 }
 
+/// A line of a request to append.
+fn line(topic: &str, expect: impl Into<Value>) -> String {
+    let expect: Value = expect.into();
+    format!("{}\n", json!({ "topic": topic, "expect": expect }))
+}
+
+#[tokio::test]
+async fn lines_to_append_look_at_what_was_there_before() {
+    let api = Api::new().await;
+    // Both lines of `a` find it empty.
+    let body = [line("a", "none"), line("a", "none"), line(TOPIC, ID), line("b", Value::Null)].concat();
+    let answer = api.post("/append", body).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let frames = answer.lines();
+    assert_eq!(frames.iter().map(|frame| &frame["topic"]).collect::<Vec<_>>(), ["a", "a", TOPIC, "b"]);
+    assert!(frames.iter().all(|frame| frame.get("expect").is_none()));
+    let last = |at: usize| frames[at]["id"].as_str().unwrap();
+    let body = [line("b", last(3)), line("a", last(1)), line("c", "none"), line("a", Value::Null)].concat();
+    assert_eq!(api.post("/append", body).await.status, 200);
+    assert_eq!(topics(&api).await, [TOPIC, "a", "a", TOPIC, "b", "b", "a", "c", "a"]);
+}
+
+#[tokio::test]
+async fn a_condition_that_fails_appends_none_of_the_lines() {
+    let api = Api::new().await;
+    let id = json!(ID);
+    for (body, topic, actual) in [
+        ([line("a", "none"), line(TOPIC, "none")], TOPIC, &id),
+        ([line(TOPIC, "none"), line("a", Value::Null)], TOPIC, &id),
+        ([line(TOPIC, ID), line("a", ID)], "a", &Value::Null),
+        // The first does not make the second true.
+        ([line(TOPIC, ID), line(TOPIC, "none")], TOPIC, &id),
+        ([line("a", "none"), line("a", ID)], "a", &Value::Null),
+    ] {
+        let body = body.concat();
+        let answer = api.post("/append", body.clone()).await;
+        assert!(answer.status == 409 && answer.refusal().contains(topic), "{body}: {}", answer.text());
+        let error = &answer.json()["error"];
+        assert_eq!((error["kind"].as_str().unwrap(), &error["topic"]), ("Conflict", &json!(topic)), "{body}");
+        assert_eq!(error.get("actual"), Some(actual), "{body}");
+    }
+    assert_eq!(topics(&api).await, [TOPIC]);
+}
+
+#[tokio::test]
+async fn a_bad_condition_is_named_with_its_line() {
+    let api = Api::new().await;
+    let short = "\"03d4q1qhbiv09ovtuhokw5yx\"";
+    for bad in ["\"None\"", "\"\"", short, "1234567890123456789012345", "true", "[\"none\"]", "{}"] {
+        let body = format!("{{\"topic\":\"a\"}}\n\n{{\"topic\":\"b\",\"expect\":{bad}}}\n");
+        let answer = api.post("/append", body).await;
+        let message = answer.refusal();
+        assert!(answer.status == 400 && message.contains(&format!("line 3: field expect={bad}: ")), "{message}");
+    }
+    assert_eq!(topics(&api).await, [TOPIC]);
+}
+
 #[tokio::test]
 async fn a_body_where_none_belongs_is_passed_over() {
     let api = Api::new().await;
     for target in ["/", "/version", "/last"] {
         let answer = api.send(request("GET", target, &[], Body::from("unexpected"))).await;
         assert_eq!((answer.status, answer.body), (200, api.get(target).await.body), "{target}");
+    }
+}
+
+#[tokio::test]
+async fn metrics_come_in_the_form_that_is_asked_for() {
+    let api = Api::new().await;
+    let prometheus = api.get("/metrics").await;
+    assert_eq!(prometheus.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+    let accept = [("accept", "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2")];
+    let open_metrics = api.call("GET", "/metrics", &accept).await;
+    assert_eq!(open_metrics.header("content-type"), "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    for answer in [&prometheus, &open_metrics] {
+        assert_eq!((answer.status, answer.header("vary"), answer.header("cache-control")), (200, "Accept", "no-store"));
+    }
+    assert!(open_metrics.text().contains("# TYPE xs_appends counter\n") && open_metrics.text().ends_with("# EOF\n"));
+    // In 0.0.4 each type is that of the samples below it, by their very name.
+    let mut current = ("", "");
+    for line in prometheus.text().lines() {
+        if let Some(about) = line.strip_prefix("# TYPE ") {
+            current = about.split_once(' ').unwrap();
+            assert!(["counter", "gauge", "histogram"].contains(&current.1), "{line}");
+        } else if !line.starts_with("# HELP ") {
+            let name = line.split(['{', ' ']).next().unwrap();
+            let parts: &[&str] = if current.1 == "histogram" { &["_bucket", "_sum", "_count"] } else { &[""] };
+            assert!(parts.iter().any(|part| name.strip_suffix(part) == Some(current.0)), "{line} is no {current:?}");
+        }
+    }
+    for line in ["# TYPE xs_appends_total counter", "# TYPE xs_build_info gauge", "# TYPE xs_commit_seconds histogram"]
+    {
+        assert!(prometheus.text().lines().any(|found| found == line), "{line}");
     }
 }
 

@@ -5,11 +5,12 @@ mod tokens;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use xs::Result;
+use tokio::sync::watch;
+use xs::{Error, ErrorKind, Result};
 
 use crate::error::ApiError;
 use crate::files;
@@ -49,7 +50,15 @@ pub struct Access {
 
 struct TokenFile {
     path: PathBuf,
-    tokens: RwLock<Arc<Tokens>>,
+    /// Followers watch it for the token that they came with.
+    tokens: watch::Sender<Tokens>,
+}
+
+/// By which token a request was let in.
+#[derive(Clone)]
+pub(crate) struct Admission {
+    token: TokenId,
+    file: Arc<TokenFile>,
 }
 
 /// Why a request is not let in.
@@ -69,19 +78,28 @@ impl Access {
         Self::default()
     }
 
-    /// Those with a token of this file. `InvalidInput`, with the line, where the file is none of tokens.
+    /// Those with a token of this file. `InvalidInput`, with the line, where the file is none of tokens, and
+    /// where it holds none.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref().to_owned();
-        let tokens = RwLock::new(Arc::new(read(&path)?));
-        Ok(Self { file: Some(Arc::new(TokenFile { path, tokens })) })
+        let tokens = read(&path)?;
+        if tokens.is_empty() {
+            let error = Error::new(ErrorKind::InvalidInput, "no token is in it: nobody could come in");
+            return Err(error.context(path.display()));
+        }
+        Ok(Self { file: Some(Arc::new(TokenFile { path, tokens: watch::Sender::new(tokens) })) })
     }
 
-    /// Reads the file again; requests from now on need a token that it holds, those under way go on. On
+    /// Reads the file again; requests from now on need a token that it holds. Of those under way, followers
+    /// whose token is gone break off, and all others go on. Without any token in the file, nobody is let in. On
     /// failure, the tokens stay what they are.
     pub fn reload(&self) -> Result<()> {
         if let Some(file) = &self.file {
-            let read = Arc::new(read(&file.path)?);
-            *file.tokens.write().unwrap_or_else(PoisonError::into_inner) = read;
+            let tokens = read(&file.path)?;
+            if tokens.is_empty() {
+                tracing::warn!(path = %file.path.display(), "no token is left: nobody is let in over the network");
+            }
+            file.tokens.send_replace(tokens);
         }
         Ok(())
     }
@@ -92,8 +110,8 @@ impl Access {
     }
 
     /// Lets a request in that came over the network, and says by which token, or says why not.
-    pub(crate) fn admit(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<Option<TokenId>, Refused> {
-        let Some(tokens) = self.tokens() else { return Ok(None) };
+    pub(crate) fn admit(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<Option<Admission>, Refused> {
+        let Some(file) = &self.file else { return Ok(None) };
         if is_public(method, path) {
             return Ok(None);
         }
@@ -101,26 +119,44 @@ impl Access {
             return Err(Refused::NoToken);
         }
         let shown = credentials::token(headers).ok_or(Refused::UnknownToken)?;
-        let (id, rights) = tokens.find(&shown).ok_or(Refused::UnknownToken)?;
+        let (token, rights) = file.tokens.borrow().find(&shown).ok_or(Refused::UnknownToken)?;
         match rights == Rights::ReadWrite || is_read(method) {
-            true => Ok(Some(id)),
+            true => Ok(Some(Admission { token, file: Arc::clone(file) })),
             false => Err(Refused::ReadOnly),
         }
-    }
-
-    fn tokens(&self) -> Option<Arc<Tokens>> {
-        let file = self.file.as_ref()?;
-        Some(Arc::clone(&file.tokens.read().unwrap_or_else(PoisonError::into_inner)))
     }
 }
 
 impl fmt::Debug for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Access");
-        if let (Some(file), Some(tokens)) = (&self.file, self.tokens()) {
-            debug.field("file", &file.path).field("tokens", &tokens.len());
+        if let Some(file) = &self.file {
+            debug.field("file", &file.path).field("tokens", &file.tokens.borrow().len());
         }
         debug.finish()
+    }
+}
+
+impl Admission {
+    pub(crate) fn token(&self) -> TokenId {
+        self.token
+    }
+
+    /// Ready once the token is no longer in the file. As long as it is there, it may at least read.
+    pub(crate) fn withdrawn(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (mut tokens, token) = (self.file.tokens.subscribe(), self.token);
+        async move {
+            // Without a sender, nobody reads the file again.
+            if tokens.wait_for(|tokens| !tokens.holds(token)).await.is_err() {
+                std::future::pending().await
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Admission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admission").field("file", &self.file.path).finish_non_exhaustive()
     }
 }
 
@@ -162,6 +198,8 @@ fn read(path: &Path) -> Result<Tokens> {
 
 #[cfg(test)]
 mod tests {
+    use futures::future::FutureExt as _;
+
     use super::*;
 
     fn admit(access: &Access, method: Method, path: &str, token: &str) -> Result<bool, Refused> {
@@ -221,5 +259,48 @@ mod tests {
         assert_eq!(admit(&clone, Method::GET, "/", "new-token"), Ok(true));
         let debug = format!("{access:?}");
         assert!(debug.contains("tokens: 1") && !debug.contains("new-token"), "{debug}");
+    }
+
+    #[test]
+    fn the_last_token_can_be_withdrawn_but_nobody_starts_without_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tokens");
+        for empty in ["", "\n", "# none\n\n"] {
+            std::fs::write(&path, empty).unwrap();
+            let error = Access::from_file(&path).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
+            let said = error.to_string();
+            assert!(said.contains("tokens: no token is in it"), "{said}");
+            std::fs::write(&path, "the-last\n").unwrap();
+            let access = Access::from_file(&path).unwrap();
+            assert_eq!(admit(&access, Method::GET, "/", "the-last"), Ok(true));
+            std::fs::write(&path, empty).unwrap();
+            access.reload().unwrap();
+            assert_eq!(admit(&access, Method::GET, "/", "the-last"), Err(Refused::UnknownToken));
+            assert_eq!(admit(&access, Method::GET, "/", ""), Err(Refused::NoToken));
+            assert!(!access.is_open());
+        }
+    }
+
+    #[test]
+    fn a_token_is_withdrawn_when_it_leaves_the_file_and_not_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tokens");
+        std::fs::write(&path, "one\ntwo\n").unwrap();
+        let access = Access::from_file(&path).unwrap();
+        let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static("Bearer one"))]);
+        let admission = access.admit(&Method::GET, "/", &headers).unwrap().unwrap();
+        let mut withdrawn = Box::pin(admission.withdrawn());
+        for there in ["one\ntwo\n", "two\nread-only one\n", "one\n"] {
+            std::fs::write(&path, there).unwrap();
+            access.reload().unwrap();
+            assert!(withdrawn.as_mut().now_or_never().is_none(), "{there:?}");
+        }
+        std::fs::write(&path, "two\n").unwrap();
+        assert!(withdrawn.as_mut().now_or_never().is_none(), "nobody asked for it");
+        access.reload().unwrap();
+        assert!(withdrawn.now_or_never().is_some());
+        // One that was let in just before.
+        assert!(admission.withdrawn().now_or_never().is_some());
     }
 }

@@ -56,10 +56,11 @@ impl Tokens {
             }
             tokens.push(Token { digest, rights });
         }
-        match tokens.is_empty() {
-            true => Err(Error::new(ErrorKind::InvalidInput, "no token is in it: nobody could come in")),
-            false => Ok(Self(tokens)),
-        }
+        Ok(Self(tokens))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -74,8 +75,19 @@ impl Tokens {
             place = u64::conditional_select(&place, &number, token.digest.as_slice().ct_eq(shown.as_slice()));
         }
         let token = self.0.get(usize::try_from(place).ok()?)?;
-        let (id, _) = token.digest.split_first_chunk::<8>()?;
-        Some((TokenId(u64::from_le_bytes(*id)), token.rights))
+        Some((token.id(), token.rights))
+    }
+
+    /// Whether a token that was found once is still among them.
+    pub(super) fn holds(&self, id: TokenId) -> bool {
+        self.0.iter().any(|token| token.id() == id)
+    }
+}
+
+impl Token {
+    fn id(&self) -> TokenId {
+        let [a, b, c, d, e, f, g, h, ..] = self.digest;
+        TokenId(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
     }
 }
 
@@ -109,14 +121,22 @@ mod tests {
         ] {
             assert_eq!(rights(&tokens, token), expected, "{token:?}");
         }
-        assert_ne!(tokens.find(b"plain").unwrap().0, tokens.find(b"last").unwrap().0);
+        let plain = tokens.find(b"plain").unwrap().0;
+        assert_ne!(plain, tokens.find(b"last").unwrap().0);
+        assert!(tokens.holds(plain) && !Tokens::parse(b"last").unwrap().holds(plain));
+    }
+
+    #[test]
+    fn a_file_without_tokens_lets_nobody_in() {
+        for none in ["", "\r\n", "# none\n\n"] {
+            let tokens = Tokens::parse(none.as_bytes()).unwrap();
+            assert!(tokens.is_empty() && tokens.find(b"").is_none() && tokens.find(b"none").is_none(), "{none:?}");
+        }
     }
 
     #[test]
     fn what_is_no_token_is_refused_and_not_repeated() {
         for (text, names) in [
-            ("", "no token"),
-            ("# none\n\n", "no token"),
             ("good\nread-only", "line 2: the token is missing"),
             ("good\nread-some secret", "line 2: expected"),
             ("sec ret", "line 1: expected"),

@@ -46,7 +46,11 @@ pub(super) fn frames_body(
 
 /// Notes an error that comes when the head of its response has been sent, and can only break it off.
 pub(super) fn broke_off(error: Error, counters: &ServerCounters) -> Error {
-    tracing::error!(kind = %error.kind(), %error, "a response broke off");
+    match error.kind() {
+        // The client's own doing, such as a token that was withdrawn.
+        ErrorKind::InvalidInput => tracing::info!(%error, "a response broke off"),
+        kind => tracing::error!(%kind, %error, "a response broke off"),
+    }
     counters.error(error.kind());
     error
 }

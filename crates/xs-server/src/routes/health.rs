@@ -2,12 +2,13 @@
 //! whatever the disk does.
 
 use axum::extract::State;
-use axum::response::{IntoResponse as _, Response};
-use http::{StatusCode, header};
+use axum::response::IntoResponse as _;
+use http::{HeaderMap, StatusCode, header};
 use xs::{Error, ErrorKind};
 
 use super::App;
 use crate::error::{ApiError, ApiResult};
+use crate::exposition::Exposition;
 use crate::metrics;
 
 /// An answer of a moment ago says nothing.
@@ -30,9 +31,13 @@ fn unhealthy(error: &Error) -> ApiError {
     ApiError::new(kind, message).with_status(StatusCode::SERVICE_UNAVAILABLE)
 }
 
-pub(super) async fn metrics(State(app): State<App>) -> Response {
-    let headers = [(header::CONTENT_TYPE, metrics::CONTENT_TYPE), (header::CACHE_CONTROL, NOT_KEPT)];
-    (headers, metrics::render(&app.stream, &app.counters)).into_response()
+pub(super) async fn metrics(State(app): State<App>, headers: HeaderMap) -> ApiResult {
+    let form = Exposition::accepted(&headers);
+    let text = form.of(metrics::render(&app.stream, &app.counters));
+    let text = text.ok_or_else(|| ApiError::new(ErrorKind::Internal, "the metrics are not whole"))?;
+    let headers =
+        [(header::CONTENT_TYPE, form.content_type()), (header::CACHE_CONTROL, NOT_KEPT), (header::VARY, "Accept")];
+    Ok((headers, text).into_response())
 }
 
 #[cfg(test)]
@@ -41,6 +46,7 @@ mod tests {
 
     use axum::Router;
     use axum::body::{Body, to_bytes};
+    use axum::response::Response;
     use http::Request;
     use hyper::service::Service as _;
     use hyper_util::service::TowerToHyperService;
@@ -73,7 +79,7 @@ mod tests {
         assert!(text(response).await.contains(r#""kind":"Closed""#));
         // Both were counted, and the closed stream can still be asked.
         let response = get(&router, "/metrics").await;
-        assert_eq!(response.headers()[header::CONTENT_TYPE], metrics::CONTENT_TYPE);
+        assert_eq!(response.headers()[header::CONTENT_TYPE], Exposition::Prometheus.content_type());
         let text = text(response).await;
         for line in [
             r#"xs_requests_total{route="/healthz",method="GET",status="2xx"} 1"#,

@@ -52,9 +52,12 @@ pub(super) fn about_healthz() -> About {
 }
 
 pub(super) fn about_metrics() -> About {
-    let metrics = openapi::text("Metrics, each with its help");
+    let metrics = || openapi::text("Metrics, each with its help");
+    let answer = answer("Prometheus' text format 0.0.4, or OpenMetrics 1.0.0 where `Accept` asks for it")
+        .content(openapi::TEXT, metrics())
+        .content("application/openmetrics-text", metrics());
     About::new("metrics", "server", "Numbers, as Prometheus takes them")
-        .answers("200", answer("OpenMetrics text").content("application/openmetrics-text", metrics))
+        .answers("200", openapi::with_headers(answer, &["Vary"]))
 }
 
 pub(super) fn about_console() -> About {

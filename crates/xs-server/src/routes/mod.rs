@@ -7,7 +7,9 @@ mod frames;
 mod health;
 mod import;
 mod info;
+mod paced;
 mod read;
+mod until;
 
 use std::str::FromStr;
 use std::sync::Arc;

@@ -1,24 +1,21 @@
 //! `GET /`: history, and what comes after it.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
-use std::time::Duration;
 
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
 use futures::stream::{Stream, StreamExt as _, TryStreamExt as _};
 use http::{HeaderMap, header};
-use tokio::time::Sleep;
-use xs::{Follow, Frame, FrameId, ReadOptions, Reader, Result, THRESHOLD_TOPIC, Ttl};
+use xs::{Follow, Frame, FrameId, ReadOptions, Reader, Result};
 use xs_wire::{Framing, Params, ReadQuery};
 
 use super::App;
 use super::body::frames_body;
-use crate::clients::{Client, Following};
+use super::paced::Paced;
+use super::until::{UntilStopped, UntilWithdrawn};
+use crate::clients::Client;
 use crate::encode::Encoder;
 use crate::error::{ApiError, ApiResult};
-use crate::limits::{PACE_EACH, PACE_LEAST, PACE_MOST, QUIET};
 use crate::openapi::{self, About, EVENTS, NDJSON, answer, schema};
 
 pub(super) async fn cat(
@@ -89,75 +86,16 @@ pub(super) fn response(
     (headers, frames_body(frames, encoder, &app.counters)).into_response()
 }
 
-/// A response that follows, until the server stops. Its head is sent at once, whenever the first frame
-/// comes.
+/// A response that follows, until the server stops or the token of its client is withdrawn. Its head is sent at
+/// once, whenever the first frame comes.
 pub(super) fn follow(app: &App, client: &Client, options: ReadOptions, encoder: Encoder) -> ApiResult {
     let following = client.follow()?;
-    let encoder = encoder.follower(&app.encoded, options.new);
-    Ok(response(app, until_stopping(app, options, following), encoder))
-}
-
-/// What a follower is given. Once the server stops, it goes on until nothing has come for a moment, and not
-/// before it is through history: where that takes longer than the grace period, its answer is cut off, so that
-/// nobody takes a part of history for all of it.
-fn until_stopping(
-    app: &App,
-    options: ReadOptions,
-    following: Following,
-) -> impl Stream<Item = Result<Frame>> + Send + use<> {
-    let mut is_live = options.new;
-    let mut frames = app.stream.read(options);
-    let mut stopping = app.stopping.clone();
-    let mut stop = Box::pin(async move {
-        // Without a sender, nothing ever stops.
-        if stopping.wait_for(|stopping| *stopping).await.is_err() {
-            std::future::pending().await
-        }
-    });
-    let (mut stopped, mut quiet) = (false, None);
-    let counters = Arc::clone(&app.counters);
-    let (mut gave, mut pause) = (false, None::<Pin<Box<Sleep>>>);
-    futures::stream::poll_fn(move |cx| {
-        // Its client has one follower more for as long as this stream is there.
-        let _following = &following;
-        // What comes meanwhile goes out together.
-        if pause.as_mut().is_some_and(|pause| pause.as_mut().poll(cx).is_pending()) {
-            return Poll::Pending;
-        }
-        pause = None;
-        let next = frames.poll_next_unpin(cx);
-        if next.is_pending() && is_live && std::mem::take(&mut gave) {
-            pause = pace(counters.connections()).map(|pace| Box::pin(tokio::time::sleep(pace)));
-            if let Some(pause) = &mut pause {
-                // It has just begun, and is polled so that it wakes this task.
-                let _ = pause.as_mut().poll(cx);
-                return Poll::Pending;
-            }
-        }
-        if let Poll::Ready(frame) = next {
-            gave = true;
-            quiet = None;
-            is_live = is_live || matches!(&frame, Some(Ok(frame)) if is_threshold(frame));
-            return Poll::Ready(frame);
-        }
-        stopped = stopped || stop.as_mut().poll(cx).is_ready();
-        match stopped && is_live {
-            false => Poll::Pending,
-            true => quiet.get_or_insert_with(|| Box::pin(tokio::time::sleep(QUIET))).as_mut().poll(cx).map(|()| None),
-        }
-    })
-}
-
-/// How long a follower that has just been given something is given nothing more, by how many connections there
-/// are. To write to a thousand followers for each frame would take more than there are processors: so the more
-/// there are, the more frames go out in one write. A few wait for nothing, and no one does when frames are rare.
-fn pace(connections: u64) -> Option<Duration> {
-    let pace = (PACE_EACH * u32::try_from(connections).unwrap_or(u32::MAX)).min(PACE_MOST);
-    (pace >= PACE_LEAST).then_some(pace)
-}
-
-fn is_threshold(frame: &Frame) -> bool {
-    frame.ttl == Some(Ttl::Ephemeral) && frame.topic.as_str() == THRESHOLD_TOPIC
+    let is_live = options.new;
+    let encoder = encoder.follower(&app.encoded, is_live);
+    let frames = UntilStopped::new(app.stream.read(options), app.stopping.clone());
+    let frames = UntilWithdrawn::new(frames, following);
+    let frames = Paced::new(frames, is_live, Arc::clone(&app.counters));
+    Ok(response(app, frames, encoder))
 }
 
 /// SSE where the client takes it, anywhere in its list.

@@ -1,0 +1,139 @@
+//! What ends a follower, other than its client and its limit: a server that stops, a token that is withdrawn.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures::future::{BoxFuture, FutureExt as _};
+use futures::stream::{Stream, StreamExt as _};
+use tokio::sync::watch;
+use xs::{Error, ErrorKind, Frame, Reader, Result};
+
+use crate::clients::Following;
+
+/// A follower that ends when the server stops, and not before it was given everything that had been appended by
+/// then. Where that takes longer than the grace period, its answer is cut off, so that nobody takes a part for
+/// the whole.
+pub(super) struct UntilStopped {
+    frames: Reader,
+    /// `None` once it has come.
+    stop: Option<BoxFuture<'static, ()>>,
+}
+
+impl UntilStopped {
+    pub(super) fn new(frames: Reader, mut stopping: watch::Receiver<bool>) -> Self {
+        let stop = async move {
+            // Without a sender, nothing ever stops.
+            if stopping.wait_for(|stopping| *stopping).await.is_err() {
+                std::future::pending().await
+            }
+        };
+        Self { frames, stop: Some(stop.boxed()) }
+    }
+}
+
+impl Stream for UntilStopped {
+    type Item = Result<Frame>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame>>> {
+        let this = self.get_mut();
+        let next = this.frames.poll_next_unpin(cx);
+        // While there is more to give, it does not matter, and asking each time would cost.
+        if next.is_pending() && this.stop.as_mut().is_some_and(|stop| stop.poll_unpin(cx).is_ready()) {
+            this.stop = None;
+            this.frames.end_at_tail();
+            return this.frames.poll_next_unpin(cx);
+        }
+        next
+    }
+}
+
+/// A follower that breaks off once the token that it came with is withdrawn, also in the middle of history. It
+/// is an error, so that its client does not take it for the end: when it comes back, it is told why.
+pub(super) struct UntilWithdrawn<S> {
+    /// `None` once it has broken off.
+    frames: Option<S>,
+    /// Its client has one follower more for as long as this is there.
+    following: Following,
+}
+
+impl<S> UntilWithdrawn<S> {
+    pub(super) fn new(frames: S, following: Following) -> Self {
+        Self { frames: Some(frames), following }
+    }
+}
+
+impl<S: Stream<Item = Result<Frame>> + Unpin> Stream for UntilWithdrawn<S> {
+    type Item = Result<Frame>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame>>> {
+        let this = self.get_mut();
+        let Some(frames) = &mut this.frames else { return Poll::Ready(None) };
+        // First: a client that takes its time would be given all of history.
+        if this.following.poll_withdrawn(cx).is_ready() {
+            this.frames = None;
+            let error = Error::new(ErrorKind::InvalidInput, "the token that this follower came with was withdrawn");
+            return Poll::Ready(Some(Err(error)));
+        }
+        frames.poll_next_unpin(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+    use xs::memory::{MemoryCas, MemoryStore};
+    use xs::{EventStream, Filter, ReadOptions, Settings};
+
+    use super::*;
+
+    async fn open() -> EventStream {
+        let (store, cas) = (Arc::new(MemoryStore::new()), Arc::new(MemoryCas::new()));
+        EventStream::open(store, cas, Settings::default().window_frames(4)).await.unwrap()
+    }
+
+    async fn append(stream: &EventStream, topic: &str) {
+        stream.append(Frame::topic(topic).unwrap(), ()).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_ends_followers_at_once_and_drops_nothing() {
+        let stream = open().await;
+        let (stopping, stopped) = watch::channel(false);
+        let follower = |options| UntilStopped::new(stream.read(options), stopped.clone());
+        append(&stream, "old").await;
+        let only: Filter = "xs.*".parse().unwrap();
+        let history = follower(ReadOptions { threshold: true, ..ReadOptions::follow() });
+        let (mut lagging, mut filtered) =
+            (follower(ReadOptions::new_only()), follower(ReadOptions::new_only().filter(only)));
+        assert!(lagging.next().now_or_never().is_none() && filtered.next().now_or_never().is_none());
+        // More than the live window holds.
+        for _ in 0..20 {
+            append(&stream, "a").await;
+        }
+        append(&stream, "xs.stopping").await;
+        stopping.send_replace(true);
+        let start = Instant::now();
+        for (follower, frames) in [(history, 23), (lagging, 21), (filtered, 1)] {
+            let given: Vec<_> = follower.map(|frame| frame.unwrap().topic).collect().await;
+            assert_eq!((given.len(), given.last().unwrap().as_str()), (frames, "xs.stopping"));
+        }
+        assert_eq!(start.elapsed(), Duration::ZERO, "they waited");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_stop_it_goes_on() {
+        let stream = open().await;
+        let (_, orphaned) = watch::channel(false);
+        let (_stopping, running) = watch::channel(false);
+        for stopping in [orphaned, running] {
+            let mut follower = UntilStopped::new(stream.read(ReadOptions::new_only()), stopping);
+            let hour = Duration::from_secs(3600);
+            assert!(tokio::time::timeout(hour, follower.next()).await.is_err());
+            append(&stream, "a").await;
+            assert_eq!(follower.next().await.unwrap().unwrap().topic.as_str(), "a");
+        }
+    }
+}
