@@ -12,6 +12,7 @@ use crate::commands::completions::Completions;
 use crate::commands::copy::Copy;
 use crate::commands::export::Export;
 use crate::commands::get::Get;
+use crate::commands::health::Health;
 use crate::commands::import::Import;
 use crate::commands::last::Last;
 use crate::commands::man::Man;
@@ -100,6 +101,8 @@ pub(crate) enum Command {
     Copy(Copy),
     /// Print the version of a server
     Version(Version),
+    /// Say whether a server is well: exit code 1 where it is not
+    Health(Health),
     /// Make an id, or look into one
     Scru128(Scru128),
     /// Print the completions for a shell

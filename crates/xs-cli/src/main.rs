@@ -7,6 +7,7 @@ mod connect;
 mod failure;
 mod history;
 mod lines;
+mod log_filter;
 mod output;
 mod short_form;
 mod signals;

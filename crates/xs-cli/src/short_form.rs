@@ -118,6 +118,7 @@ mod tests {
             Command::Import(args) => args.target,
             Command::Export(args) => args.target,
             Command::Version(args) => args.target,
+            Command::Health(args) => args.target,
             other => panic!("{other:?} has no address"),
         };
         target.addr
@@ -147,8 +148,10 @@ mod tests {
             "topics a.",
             "top",
             "version",
+            "health",
             "import",
             "export ./dump",
+            "export --allow-missing ./dump",
             "--json last a.b",
             "--color always last a.b",
             "--color=always --tls-ca last version",
@@ -172,6 +175,7 @@ mod tests {
             ("import ./other ./dump", "./other"),
             ("export ./other ./dump", "./other"),
             ("version other", "other"),
+            ("health other", "other"),
         ] {
             assert_eq!(address(words), given, "{words}");
         }

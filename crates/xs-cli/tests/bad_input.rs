@@ -11,7 +11,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use serde_json::Value;
-use support::{Server, answer, fails, json, lines, ok, run, wait_until};
+use support::{Server, answer, fails, json, lines, ok, run, run_in, wait_until};
 
 fn error(body: &[u8]) -> (String, String) {
     let body = json(std::str::from_utf8(body).unwrap());
@@ -304,6 +304,19 @@ fn bad_flags_are_usage_errors() {
     }
     let said = String::from_utf8(run(&["append", "x", "a", "--meta", "{"], b"").stderr).unwrap();
     assert!(said.contains("JSON"), "{said}");
+}
+
+#[test]
+fn a_filter_of_the_log_that_is_none_is_a_usage_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let output = run_in(&[("XS_LOG", "xs_server=loud")], &["serve", path.to_str().unwrap()], b"");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.lines().count() == 1 && said.contains("XS_LOG") && said.contains("loud"), "{said}");
+    assert!(!path.exists(), "a store was made");
+    // Set to nothing is not set.
+    assert!(Server::start_in(&path, &[], &[("XS_LOG", "")]).terminate().success());
 }
 
 #[test]

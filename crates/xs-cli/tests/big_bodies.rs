@@ -24,7 +24,7 @@ use std::path::Path;
 use std::sync::Barrier;
 use std::time::Duration;
 
-use support::{Server, json};
+use support::{Server, content_length, json};
 use xs::{ContentHash, ContentHasher};
 
 const BODIES: usize = 8;
@@ -62,15 +62,11 @@ impl Chunks {
 
 /// The status and the length that the head of a response tells.
 fn head(socket: &mut BufReader<UnixStream>) -> (u16, usize) {
-    let (mut head, mut length) = (String::new(), 0);
+    let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
-        let start = head.len();
         assert!(socket.read_line(&mut head).unwrap() > 0, "{head}");
-        if let Some(value) = head[start..].strip_prefix("content-length: ") {
-            length = value.trim().parse().unwrap();
-        }
     }
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), length)
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), content_length(&head))
 }
 
 fn connect(socket: &Path) -> UnixStream {
@@ -129,21 +125,14 @@ fn take(path: &Path, hash: ContentHash, chunks: usize) {
     assert_eq!(hasher.finish(), hash);
 }
 
-/// A line of what the system says of a process, in MiB.
-fn mib(process: u32, name: &str) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with(name)).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() / 1024
-}
-
 #[test]
 fn eight_large_bodies_at_once_cost_little_memory() {
     let big = std::env::var_os("XS_TEST_BIG").is_some_and(|value| value == "1");
     let chunks = if big { 1024 } else { 64 };
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("store"));
-    let (process, socket) = (server.child.id(), server.path.join("sock"));
-    let before = mib(process, "VmRSS:");
+    let socket = server.socket();
+    let before = server.memory_kib("VmRSS") / 1024;
     let (sent, all_ready) = (Barrier::new(BODIES), Barrier::new(BODIES));
     std::thread::scope(|scope| {
         for seed in 0..BODIES {
@@ -157,7 +146,7 @@ fn eight_large_bodies_at_once_cost_little_memory() {
         }
     });
     // The peak of all its life, its start included.
-    let rise = mib(process, "VmHWM:").saturating_sub(before);
+    let rise = (server.memory_kib("VmHWM") / 1024).saturating_sub(before);
     println!("{BODIES} bodies of {chunks} MiB, in and out: {rise} MiB above {before} MiB");
     assert!(rise <= RISE_MIB_MAX, "the server's memory rose by {rise} MiB");
     assert!(server.terminate().success());

@@ -6,7 +6,7 @@ mod support;
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 
 use serde_json::{Value, json as value};
 use support::{Server, fails, json, lines, ok};
@@ -42,6 +42,28 @@ fn a_frame_has_the_form_that_clients_know() {
     assert_eq!((&version["index"], &version["cas"], &version["format"]), (&value!("fjall"), &value!("fs"), &value!(1)));
     let socket = server.path.join("sock").metadata().unwrap();
     assert_eq!(socket.permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn health_is_an_exit_code() {
+    let (dir, server) = start();
+    assert_eq!(ok(&["health", server.addr()], b""), "{\"status\":\"ok\"}\n");
+    let addr = server.addr().to_owned();
+    assert!(server.terminate().success());
+    assert!(fails(&["health", &addr], b"").contains("xs serve"));
+    // As a server answers whose disk has failed it.
+    let latched = dir.path().join("latched");
+    let listener = UnixListener::bind(&latched).unwrap();
+    let answering = std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        let asked = read_until(&mut socket, &["\r\n\r\n"]);
+        let body = r#"{"error":{"kind":"Unavailable","message":"refused until the server is started again"}}"#;
+        let head = format!("HTTP/1.1 503 Service Unavailable\r\nContent-Length: {}\r\n\r\n", body.len());
+        socket.write_all(format!("{head}{body}").as_bytes()).unwrap();
+        asked
+    });
+    assert!(fails(&["health", latched.to_str().unwrap()], b"").contains("started again"));
+    assert!(answering.join().unwrap().starts_with("GET /healthz "));
 }
 
 #[test]

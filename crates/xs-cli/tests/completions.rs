@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use support::{ok, run, xs};
 
-const WORDS: [&str; 17] = [
+const WORDS: [&str; 18] = [
     "serve",
     "cat",
     "append",
@@ -24,6 +24,7 @@ const WORDS: [&str; 17] = [
     "export",
     "copy",
     "version",
+    "health",
     "scru128",
     "completions",
     "man",

@@ -214,7 +214,9 @@ fn content_that_the_store_has_lost_is_no_export() {
             None => fs::remove_file(&stored).unwrap(),
         }
         let said = fails(&["export", server.addr(), text(&dump)], b"");
-        assert!(said.contains(frame["id"].as_str().unwrap()), "{said}");
+        for named in [frame["id"].as_str().unwrap(), hash, "--allow-missing"] {
+            assert!(said.contains(named), "{said}");
+        }
         assert!(!dump.join("frames.jsonl").exists(), "it looks finished");
     }
     // Once it is there again, the same export is through.
@@ -223,6 +225,66 @@ fn content_that_the_store_has_lost_is_no_export() {
     let content = files(&dump.join("cas"));
     assert_eq!(content.len(), 1, "{hash}");
     assert!(content.values().all(|bytes| bytes == b"precious"));
+}
+
+#[test]
+fn an_export_goes_on_without_lost_content_where_that_is_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = start(dir.path(), "store");
+    let big = vec![b'y'; 900_000];
+    let contents = [&b"missing"[..], b"damaged", &big, b"sound"];
+    let hashes = contents.map(|content| {
+        // Two frames, of which one tells.
+        ok(&["append", server.addr(), "a"], content);
+        json(&ok(&["append", server.addr(), "a"], content))["hash"].as_str().unwrap().to_owned()
+    });
+    let stored = files(&server.path.join("cas"));
+    let place = |content: &[u8]| stored.iter().find(|(_, bytes)| *bytes == content).unwrap().0;
+    fs::remove_file(place(b"missing")).unwrap();
+    fs::write(place(b"damaged"), "dAmaged").unwrap();
+    // Which only shows when most of it has been sent.
+    fs::write(place(&big), [&big[1..], b"Y"].concat()).unwrap();
+
+    let dump = dir.path().join("dump");
+    let export = ["export", "--allow-missing", server.addr(), text(&dump)];
+    // What one that was cut short has listed counts no more.
+    fs::create_dir_all(&dump).unwrap();
+    fs::write(dump.join("frames.jsonl.unfinished"), "").unwrap();
+    fs::write(dump.join("missing.jsonl"), "nonsense").unwrap();
+    let output = run(&export, b"");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    let exported = json(std::str::from_utf8(&output.stdout).unwrap());
+    assert_eq!([&exported["frames"], &exported["contents"], &exported["left_out"]], [9, 1, 3], "{exported}");
+    assert_eq!(said.lines().count(), 4, "{said}");
+    for hash in &hashes[..3] {
+        assert_eq!(said.matches(hash.as_str()).count(), 1, "{said}");
+    }
+    assert!(said.contains("1 missing, 1 damaged, 1 broken off") && said.contains("missing.jsonl"), "{said}");
+    let listed = lines(&fs::read_to_string(dump.join("missing.jsonl")).unwrap());
+    let listed: BTreeMap<&str, &str> =
+        listed.iter().map(|line| (line["hash"].as_str().unwrap(), line["why"].as_str().unwrap())).collect();
+    let expected: BTreeMap<&str, &str> =
+        hashes.iter().map(String::as_str).zip(["missing", "damaged", "broken-off"]).collect();
+    assert_eq!(listed, expected);
+    assert_eq!(fs::read_to_string(dump.join("frames.jsonl")).unwrap(), ok(&["cat", server.addr()], b""));
+    assert_eq!(files(&dump.join("cas")).len(), 1, "something was left behind");
+
+    let copy = start(dir.path(), "copy");
+    let imported = json(&ok(&["import", copy.addr(), text(&dump)], b""));
+    assert_eq!([&imported["frames"], &imported["contents"], &imported["left_out"]], [9, 1, 3], "{imported}");
+    assert_eq!(frames(&copy), frames(&server));
+    // What is not listed is missed.
+    let other = start(dir.path(), "other");
+    let list = fs::read_to_string(dump.join("missing.jsonl")).unwrap();
+    let shorter: String =
+        list.lines().filter(|line| !line.contains(&hashes[1])).map(|line| format!("{line}\n")).collect();
+    fs::write(dump.join("missing.jsonl"), shorter).unwrap();
+    assert!(fails(&["import", other.addr(), text(&dump)], b"").contains(&hashes[1]));
+    fs::write(dump.join("missing.jsonl"), format!("{list}nonsense\n")).unwrap();
+    let said = fails(&["import", other.addr(), text(&dump)], b"");
+    assert!(said.contains("missing.jsonl") && said.contains("line 4"), "{said}");
+    assert!(frames(&other).is_empty());
 }
 
 #[test]

@@ -16,7 +16,7 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use support::{PATIENCE, Server, json};
+use support::{PATIENCE, Server, content_length, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -80,16 +80,12 @@ impl Follower {
 async fn append(connection: &mut BufReader<UnixStream>) -> String {
     let request = "POST /append/scale.frame HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n";
     connection.get_mut().write_all(request.as_bytes()).await.unwrap();
-    let (mut head, mut length) = (String::new(), 0);
+    let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
-        let start = head.len();
         assert!(connection.read_line(&mut head).await.unwrap() > 0, "{head}");
-        if let Some(value) = head[start..].strip_prefix("content-length: ") {
-            length = value.trim().parse().unwrap();
-        }
     }
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
-    let mut body = vec![0; length];
+    let mut body = vec![0; content_length(&head)];
     connection.read_exact(&mut body).await.unwrap();
     json(std::str::from_utf8(&body).unwrap())["id"].as_str().unwrap().to_owned()
 }
@@ -107,13 +103,6 @@ async fn appender(socket: PathBuf) -> Vec<String> {
     ids
 }
 
-/// What a process has in memory.
-fn resident_kib(process: u32) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
 #[tokio::test]
 async fn a_thousand_followers_cost_little_and_lose_nothing() {
     // Before the server starts, which inherits it.
@@ -124,15 +113,16 @@ async fn a_thousand_followers_cost_little_and_lose_nothing() {
     }
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("store"));
-    let (process, socket) = (server.child.id(), server.path.join("sock"));
+    let socket = server.socket();
+    let resident_kib = || server.memory_kib("VmRSS") as f64;
     // Whatever the first of them makes once for all.
     drop(Follower::start(&socket).await);
-    let before = resident_kib(process);
+    let before = resident_kib();
     let mut followers = Vec::new();
     for _ in 0..FOLLOWERS {
         followers.push(Follower::start(&socket).await);
     }
-    let each = (resident_kib(process) - before) / FOLLOWERS as f64;
+    let each = (resident_kib() - before) / FOLLOWERS as f64;
     println!("{FOLLOWERS} idle followers: {each:.1} KiB each");
     assert!(each < KIB_PER_FOLLOWER_MAX, "an idle follower costs {each:.1} KiB");
 
@@ -157,7 +147,7 @@ async fn a_thousand_followers_cost_little_and_lose_nothing() {
         "{count} frames appended at {:.0}/s, {:.0} deliveries/s, {:.1} KiB each after it",
         count as f64 / appending,
         (count * FOLLOWERS) as f64 / all,
-        (resident_kib(process) - before) / FOLLOWERS as f64,
+        (resident_kib() - before) / FOLLOWERS as f64,
     );
     assert!(server.terminate().success());
 }

@@ -105,6 +105,7 @@ fn json_is_raw_on_a_terminal_too() {
         &["get", addr, &id],
         &["topics", addr],
         &["version", addr],
+        &["health", addr],
     ] {
         let raw = [args, &["--json"]].concat();
         assert_eq!(lines(&shows(&raw)), lines(&ok(args, b"")), "{args:?}");
@@ -181,6 +182,13 @@ fn lines_are_no_wider_than_the_terminal() {
     let shown = shows_in(70, &["last", addr, "wide"], &[("NO_COLOR", "1")]);
     assert_eq!(shown.trim_end().chars().count(), 70, "{shown}");
     assert!(shown.contains("mm…") && shown.contains("cc…"), "{shown}");
+    let topic = "long.".repeat(50) + "topic";
+    ok(&["append", addr, &topic, "--meta", &meta], b"content");
+    for columns in [70, 30, 10] {
+        let shown = shows_in(columns, &["last", addr, &topic], &[("NO_COLOR", "1")]);
+        let row = shown.trim_end_matches('\n');
+        assert!(row.contains('…') && row.chars().count() <= usize::from(columns), "{columns}: {row}");
+    }
 }
 
 #[test]
@@ -203,6 +211,7 @@ fn listings_are_tables() {
     for words in ["server", "fjall", "fs", "format"] {
         assert!(shown.contains(words) && !shown.contains('{'), "{shown}");
     }
+    assert!(shows(&["health", addr]).starts_with("well: "));
     let dump = dir.path().join("dump");
     let shown = shows(&["export", addr, dump.to_str().unwrap()]);
     assert!(shown.contains("2 frames and 0 contents"), "{shown}");

@@ -1,18 +1,20 @@
 //! `xs export`: all frames and their content, as files (`archive` draws them).
 
-use std::collections::HashMap;
+mod contents;
+mod losses;
+
 use std::fs;
 use std::io::{self, BufWriter, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use clap::Args;
 use futures::{StreamExt as _, TryStreamExt as _};
 use indicatif::{HumanCount, ProgressBar};
-use tokio::io::AsyncWriteExt as _;
-use xs::{ByteRange, ContentHash, ContentHasher, ErrorKind, Filter, Frame, dirs};
+use xs::{ContentHash, ContentHasher, Filter, Frame, dirs};
 use xs_client::Client;
 
+use self::contents::{Contents, Fetched};
+use self::losses::Losses;
 use crate::archive::{self, Found};
 use crate::args::{Common, Target};
 use crate::failure::{Failure, Result};
@@ -30,6 +32,9 @@ pub(crate) struct Export {
     pub(crate) target: Target,
     /// The directory: empty, missing, or one where an export was cut short
     dir: PathBuf,
+    /// Go on without content that the store has lost, or has only damaged: missing.jsonl lists it
+    #[arg(long)]
+    allow_missing: bool,
 }
 
 pub(crate) async fn run(args: Export, common: &Common) -> Result<()> {
@@ -46,8 +51,9 @@ pub(crate) async fn run(args: Export, common: &Common) -> Result<()> {
     let way = Way { first_ms: None, last_ms: last.map_or(0, |frame| frame.id.timestamp_ms()) };
     let exported = match prepared {
         Ok(file) => {
-            let exporting = Exporting { client, dir: dir.clone(), bar: bar.clone(), under_way: Mutex::default() };
-            exporting.run(way, file).await
+            let contents = Contents::new(client.clone(), dir.clone(), args.allow_missing);
+            let exporting = Exporting { contents, dir: dir.clone(), bar: bar.clone() };
+            exporting.run(client, way, file).await
         }
         Err(failure) => Err(failure),
     };
@@ -55,15 +61,22 @@ pub(crate) async fn run(args: Export, common: &Common) -> Result<()> {
     let done = exported?;
     match terminal::person_reads(common) {
         true => output::print_line(&format!(
-            "{} frames and {} contents ({} fetched) in {}",
+            "{} frames and {} contents ({} fetched) in {}{}",
             HumanCount(done.frames),
             HumanCount(done.contents),
             units::size(done.content_bytes),
-            dir.display()
+            dir.display(),
+            match done.left_out {
+                0 => String::new(),
+                left_out => format!(", {} contents left out", HumanCount(left_out)),
+            }
         )),
         false => output::print_line(
             &serde_json::json!({
-                "frames": done.frames, "contents": done.contents, "content_bytes": done.content_bytes
+                "frames": done.frames,
+                "contents": done.contents,
+                "content_bytes": done.content_bytes,
+                "left_out": done.left_out
             })
             .to_string(),
         ),
@@ -105,6 +118,11 @@ fn prepare(dir: &Path, bar: &ProgressBar) -> Result<fs::File> {
                     fs::remove_file(&path).map_err(doing)?;
                 }
                 bar.set_message("checking what is there");
+            }
+            // What was lost then may be there now.
+            match fs::remove_file(archive::missing(dir)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(doing(error)),
+                _ => {}
             }
         }
         Found::Nothing | Found::Other => return Err(something_else(dir)),
@@ -156,6 +174,8 @@ struct Done {
     contents: u64,
     /// Of those that were fetched.
     content_bytes: u64,
+    /// Contents that could not be had.
+    left_out: u64,
 }
 
 /// From which time to which, to tell how far it is.
@@ -176,120 +196,50 @@ impl Way {
 }
 
 struct Exporting {
-    client: Client,
+    contents: Contents,
     dir: PathBuf,
     bar: ProgressBar,
-    /// Contents that are being fetched: whoever comes later waits, and finds them there.
-    under_way: Mutex<UnderWay>,
 }
 
-type UnderWay = HashMap<ContentHash, Arc<tokio::sync::Mutex<()>>>;
-
 impl Exporting {
-    async fn run(self, mut way: Way, file: fs::File) -> Result<Done> {
-        let path = archive::unfinished(&self.dir);
-        let writing = |error: io::Error| Failure::io(&format!("writing {}", path.display()), &error);
+    async fn run(self, client: Client, mut way: Way, file: fs::File) -> Result<Done> {
+        let writing = |error: io::Error| Failure::io(&format!("writing to {}", self.dir.display()), &error);
         let mut out = BufWriter::with_capacity(READ_BYTES, file);
         let mut done = Done::default();
-        // A frame is written when its content is there, so that no file names what is missing.
-        let this = &self;
-        let frames = history::read(self.client.clone()).map(|frame| async move {
+        let mut losses = Losses::default();
+        // A frame is written when its content is there, so that no file names what is missing and not listed.
+        let contents = &self.contents;
+        let frames = history::read(client).map(|frame| async move {
             let (line, frame) = frame?;
-            let fetched = this.content_of(&frame).await?;
+            let fetched = contents.fetch_for(&frame).await?;
             Ok::<_, Failure>((line, frame, fetched))
         });
         let mut frames = std::pin::pin!(frames.buffered(CONTENTS_AT_ONCE));
         while let Some((line, frame, fetched)) = frames.try_next().await? {
             match fetched {
                 Fetched::Gone => continue,
-                Fetched::Nothing | Fetched::There => {}
+                Fetched::Nothing | Fetched::There | Fetched::KnownLost => {}
                 Fetched::New(bytes) => done.content_bytes += bytes,
+                Fetched::Lost(loss) => losses.add(&loss, &self.dir, &self.bar).map_err(writing)?,
             }
             out.write_all(&line).and_then(|()| out.write_all(b"\n")).map_err(writing)?;
             done.frames += 1;
             self.bar.set_position(way.permille(&frame));
             self.bar.set_message(format!("{} frames, {}", HumanCount(done.frames), units::size(done.content_bytes)));
         }
+        done.left_out = losses.count();
+        let summary = losses.summary(&self.dir);
         let dir = self.dir.clone();
-        done.contents = in_background(move || finish(out, &dir)).await?;
+        done.contents = in_background(move || finish(out, losses, &dir)).await?;
+        if let Some(summary) = summary {
+            self.bar.suspend(|| eprintln!("xs: {summary}"));
+        }
         Ok(done)
     }
-
-    /// Sees to it that the content of a frame is there.
-    async fn content_of(&self, frame: &Frame) -> Result<Fetched> {
-        let Some(hash) = frame.hash else { return Ok(Fetched::Nothing) };
-        let mine = Arc::clone(self.contents_under_way().entry(hash).or_default());
-        let turn = mine.lock().await;
-        let fetched = match tokio::fs::try_exists(archive::content(&self.dir, hash)).await {
-            Ok(true) => Ok(Fetched::There),
-            _ => self.fetch(hash).await,
-        };
-        drop(turn);
-        // It is there now, or the export ends.
-        self.contents_under_way().remove(&hash);
-        match fetched {
-            Err((Some(ErrorKind::NotFound), failure)) => {
-                // A frame that has gone since it was listed takes its content along.
-                let there = self.client.get(frame.id).await.map_err(|error| Failure::of_call(&error))?;
-                match there {
-                    None => Ok(Fetched::Gone),
-                    Some(_) => Err(failure.context(format_args!("frame {}", frame.id))),
-                }
-            }
-            Err((_, failure)) => Err(failure.context(format_args!("content {hash} of frame {}", frame.id))),
-            Ok(fetched) => Ok(fetched),
-        }
-    }
-
-    fn contents_under_way(&self) -> MutexGuard<'_, UnderWay> {
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Fetches a content: under its name when it is whole and on the disk, and not before.
-    async fn fetch(&self, hash: ContentHash) -> Result<Fetched, Unfetched> {
-        let partial = archive::partial(&self.dir, hash);
-        let writing =
-            |error: io::Error| -> Unfetched { (None, Failure::io(&format!("writing {}", partial.display()), &error)) };
-        let reading = |error: xs::Error| -> Unfetched { (Some(error.kind()), Failure::of_call(&error)) };
-        let mut chunks = self.client.content(hash, ByteRange::FULL).await.map_err(reading)?;
-        let mut file = tokio::fs::File::create(&partial).await.map_err(writing)?;
-        let mut hasher = ContentHasher::new();
-        let mut bytes = 0;
-        while let Some(chunk) = chunks.try_next().await.map_err(reading)? {
-            hasher.update(&chunk);
-            bytes += chunk.len() as u64;
-            file.write_all(&chunk).await.map_err(writing)?;
-        }
-        let found = hasher.finish();
-        if found != hash {
-            return Err((None, Failure::new(format!("it came as {found}"))));
-        }
-        file.flush().await.map_err(writing)?;
-        file.sync_all().await.map_err(writing)?;
-        drop(file);
-        tokio::fs::rename(&partial, archive::content(&self.dir, hash)).await.map_err(writing)?;
-        Ok(Fetched::New(bytes))
-    }
-}
-
-/// Why a content is not there, and what kind of error it is where the server says so.
-type Unfetched = (Option<ErrorKind>, Failure);
-
-/// What became of the content of a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fetched {
-    /// It has none.
-    Nothing,
-    /// It was there.
-    There,
-    /// It was fetched: so many bytes.
-    New(u64),
-    /// The frame was removed, or has expired, and its content with it.
-    Gone,
 }
 
 /// Makes all of it durable, and the export one that is finished. Returns how many contents it has.
-fn finish(out: BufWriter<fs::File>, dir: &Path) -> Result<u64> {
+fn finish(out: BufWriter<fs::File>, mut losses: Losses, dir: &Path) -> Result<u64> {
     let doing = |error: io::Error| Failure::io(&format!("finishing {}", dir.display()), &error);
     // Held to the end: its lock keeps others out past the rename.
     let file = out.into_inner().map_err(|error| doing(error.into_error()))?;
@@ -301,6 +251,7 @@ fn finish(out: BufWriter<fs::File>, dir: &Path) -> Result<u64> {
         count += 1;
     }
     dirs::sync(&contents).map_err(doing)?;
+    losses.finish(dir).map_err(doing)?;
     fs::rename(archive::unfinished(dir), archive::frames(dir)).map_err(doing)?;
     dirs::sync(dir).map_err(doing)?;
     drop(file);

@@ -102,26 +102,36 @@ async fn from_directory(dir: &Path, target: &Target, common: &Common) -> Result<
     let bar = progress::bar(1000)?;
     // Content first, so that no frame refers to what is not there yet.
     let imported = async {
-        let contents = contents(&client, dir, &bar).await?;
-        Ok::<_, Failure>((contents, frames(&client, dir, &bar).await?))
+        let (contents, left_out) = contents(&client, dir, &bar).await?;
+        Ok::<_, Failure>((frames(&client, dir, &bar).await?, contents, left_out))
     };
     let imported = imported.await;
     bar.finish_and_clear();
-    let (contents, frames) = imported?;
-    match terminal::person_reads(common) {
-        true => output::print_line(&format!("{} frames and {} contents", HumanCount(frames), HumanCount(contents))),
-        false => output::print_line(&serde_json::json!({"frames": frames, "contents": contents}).to_string()),
+    let (frames, contents, left_out) = imported?;
+    if !terminal::person_reads(common) {
+        let imported = serde_json::json!({"frames": frames, "contents": contents, "left_out": left_out});
+        return output::print_line(&imported.to_string());
     }
+    let left_out = match left_out {
+        0 => String::new(),
+        left_out => format!(", {} contents left out of the export", HumanCount(left_out)),
+    };
+    output::print_line(&format!("{} frames and {} contents{left_out}", HumanCount(frames), HumanCount(contents)))
 }
 
 /// Sends each content, after all of them were found to be what their names say. Returns how many there
-/// are.
-async fn contents(client: &Client, dir: &Path, bar: &ProgressBar) -> Result<u64> {
-    let listed = {
-        let dir = archive::contents(dir);
-        in_background(move || list(&dir)).await?
+/// are, and how many the export was made without.
+async fn contents(client: &Client, dir: &Path, bar: &ProgressBar) -> Result<(u64, u64)> {
+    let (listed, mut left_out) = {
+        let dir = dir.to_owned();
+        in_background(move || Ok((list(&archive::contents(&dir))?, left_out(&dir)?))).await?
     };
-    all_there(client, dir, &listed, bar).await?;
+    // Some may have been found elsewhere since, and put there.
+    for hash in &listed {
+        left_out.remove(hash);
+    }
+    all_there(client, dir, &listed, &left_out, bar).await?;
+    let left_out = u64::try_from(left_out.len()).unwrap_or(u64::MAX);
     let all = u64::try_from(listed.len()).unwrap_or(u64::MAX);
     bar.set_position(0);
     bar.set_length(all.saturating_mul(2).max(1));
@@ -138,19 +148,25 @@ async fn contents(client: &Client, dir: &Path, bar: &ProgressBar) -> Result<u64>
         bar.inc(1);
         bar.set_message("sending contents");
     }
-    Ok(all)
+    Ok((all, left_out))
 }
 
-/// Fails where the content of a frame is neither among these nor known to the server: a store that names
-/// what it does not have could not be exported again.
-async fn all_there(client: &Client, dir: &Path, listed: &[ContentHash], bar: &ProgressBar) -> Result<()> {
+/// Fails where the content of a frame is neither among these nor known to the server, unless the export
+/// itself says that it was made without: a store that names what it does not have could not be exported again.
+async fn all_there(
+    client: &Client,
+    dir: &Path,
+    listed: &[ContentHash],
+    left_out: &HashSet<ContentHash>,
+    bar: &ProgressBar,
+) -> Result<()> {
     let path = archive::frames(dir);
     let listed: HashSet<ContentHash> = listed.iter().copied().collect();
     let mut source = Source::open(&path, bar.clone(), "checking frames").await?;
     // With the first line that names it.
     let mut missing: HashMap<ContentHash, u64> = HashMap::new();
     while let Some(frame) = source.next().await.map_err(|error| Failure::of_call(&error))? {
-        if let Some(hash) = frame.hash.filter(|hash| !listed.contains(hash)) {
+        if let Some(hash) = frame.hash.filter(|hash| !listed.contains(hash) && !left_out.contains(hash)) {
             missing.entry(hash).or_insert(source.line);
         }
     }
@@ -192,6 +208,12 @@ fn list(dir: &Path) -> Result<Vec<ContentHash>> {
         })?);
     }
     Ok(listed)
+}
+
+/// The contents that the export was made without.
+fn left_out(dir: &Path) -> Result<HashSet<ContentHash>> {
+    let reading = |error: io::Error| Failure::io(&format!("reading {}", archive::missing(dir).display()), &error);
+    archive::left_out(dir).map_err(reading)
 }
 
 /// Fails where a content is not what its name says.

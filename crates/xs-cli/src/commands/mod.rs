@@ -8,6 +8,7 @@ pub(crate) mod completions;
 pub(crate) mod copy;
 pub(crate) mod export;
 pub(crate) mod get;
+pub(crate) mod health;
 pub(crate) mod import;
 pub(crate) mod last;
 pub(crate) mod man;
@@ -40,6 +41,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::Import(args) => call(import::run(args, &common)),
         Command::Export(args) => call(export::run(args, &common)),
         Command::Version(args) => call(version::run(args, &common)),
+        Command::Health(args) => call(health::run(args, &common)),
         Command::Scru128(args) => scru128::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),

@@ -8,7 +8,6 @@ use clap::{Args, ValueEnum};
 use futures::{FutureExt as _, StreamExt as _};
 use jiff::tz::TimeZone;
 use tokio::task::JoinSet;
-use tracing_subscriber::EnvFilter;
 use xs::{Frame, OpenOptions, ReadOptions};
 use xs_server::{Access, Binding, Exposure, Limits, Listener, Server, Tls};
 
@@ -17,7 +16,7 @@ use crate::failure::{Failure, Result};
 use crate::signals::{self, Reload};
 use crate::terminal::colour::ColourChoice;
 use crate::terminal::{self, time};
-use crate::{output, units};
+use crate::{log_filter, output, units};
 
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
@@ -81,6 +80,9 @@ struct LimitFlags {
     /// How long a body may pause [default: 30s]
     #[arg(long, value_name = "TIME", value_parser = units::some_duration)]
     body_timeout: Option<Duration>,
+    /// The least bytes a second at which a body has to come over the network; 0 is any [default: 500]
+    #[arg(long, value_name = "SIZE", value_parser = units::bytes)]
+    body_bytes_per_second_min: Option<u64>,
     /// How long a client may take no byte of what is sent to it [default: 60s]
     #[arg(long, value_name = "TIME", value_parser = units::some_duration)]
     write_timeout: Option<Duration>,
@@ -105,7 +107,7 @@ const PRINTING: Duration = Duration::from_millis(500);
 
 pub(crate) async fn run(args: Serve, common: &Common) -> Result<()> {
     let format = args.log_format.unwrap_or(if terminal::is_terminal() { LogFormat::Text } else { LogFormat::Json });
-    log(format, common.color);
+    log(format, common.color)?;
     let waiting = |error| Failure::io("waiting for signals", &error);
     // Before the store is opened: what is wrong with a file is found at once.
     let security = Secured::read(&args.security)?;
@@ -171,6 +173,8 @@ impl LimitFlags {
         limits.connections_per_client = self.connections_per_client.or(limits.connections_per_client);
         let header_bytes = self.header_bytes_max.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
         limits.header_bytes_max = header_bytes.unwrap_or(limits.header_bytes_max);
+        let rate_min = self.body_bytes_per_second_min;
+        limits.body_bytes_per_second_min = rate_min.unwrap_or(limits.body_bytes_per_second_min);
         limits.content_bytes_max = self.content_bytes_max.or(limits.content_bytes_max);
         limits.followers_per_client = self.followers_per_client.or(limits.followers_per_client);
         limits
@@ -261,9 +265,8 @@ fn line(frame: &Frame, zone: &TimeZone) -> String {
 }
 
 /// Logs go to standard error, so that standard output holds nothing but results.
-fn log(format: LogFormat, colour: ColourChoice) {
-    let filter = EnvFilter::try_from_env("XS_LOG")
-        .unwrap_or_else(|_| EnvFilter::new("info,fjall=warn,lsm_tree=warn,object_store=warn"));
+fn log(format: LogFormat, colour: ColourChoice) -> Result<()> {
+    let filter = log_filter::of_environment()?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let set = match format {
         LogFormat::Text => {
@@ -274,6 +277,7 @@ fn log(format: LogFormat, colour: ColourChoice) {
     if let Err(error) = set {
         eprintln!("xs: logging is off: {error}");
     }
+    Ok(())
 }
 
 #[cfg(test)]

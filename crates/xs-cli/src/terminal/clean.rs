@@ -3,6 +3,9 @@
 
 use ratatui::text::Span;
 
+/// Makes an image of the character before it.
+const EMOJI_PRESENTATION: char = '\u{fe0f}';
+
 /// The text in one line, what a terminal would act on replaced by a mark.
 pub(crate) fn clean(text: &str) -> String {
     text.chars().map(|c| if is_harmless(c) { c } else { replacement(c) }).collect()
@@ -40,7 +43,11 @@ pub(crate) fn fit(text: &str, columns_max: usize) -> String {
     let mut kept = String::new();
     let mut taken = 1;
     for c in text.chars() {
-        taken += columns(c.encode_utf8(&mut [0; 4]));
+        taken += match c {
+            // What it makes is wider than the two of them are alone.
+            EMOJI_PRESENTATION => 1,
+            c => columns(c.encode_utf8(&mut [0; 4])),
+        };
         if taken > columns_max {
             break;
         }
@@ -76,6 +83,8 @@ mod tests {
             ("日本語", 6, "日本語"),
             ("日本語", 5, "日本…"),
             ("日本語", 4, "日…"),
+            ("❤\u{fe0f}❤\u{fe0f}", 4, "❤\u{fe0f}❤\u{fe0f}"),
+            ("❤\u{fe0f}❤\u{fe0f}", 3, "❤\u{fe0f}…"),
         ] {
             let fitted = fit(text, columns_max);
             assert_eq!(fitted, expected, "{text} in {columns_max}");

@@ -36,7 +36,7 @@ pub(crate) async fn show(response: Response, client: &Client, palette: Palette) 
         let text = match frame {
             Some(frame) => printer.line(&frame, preview.as_ref(), &Zoned::now(), width()),
             // Of a later server: what it says is better than nothing.
-            None => clean(&String::from_utf8_lossy(&line)),
+            None => fit(&clean(&String::from_utf8_lossy(&line)), width().unwrap_or(usize::MAX)),
         };
         output::print_line(&text)?;
     }
@@ -58,10 +58,9 @@ impl Printer {
     /// Local time, short id, topic, meta, the beginning of content: in one line, where it is known how
     /// wide that is.
     fn line(&mut self, frame: &Frame, preview: Option<&Preview>, now: &Zoned, columns_max: Option<usize>) -> String {
-        let palette = self.palette;
-        let synthetic = [THRESHOLD_TOPIC, PULSE_TOPIC].contains(&frame.topic.as_str());
-        let (time, id) = (time::moment(frame.id, now), time::short(frame.id));
-        let mut topic = frame.topic.as_str().to_owned();
+        let all = columns_max.unwrap_or(usize::MAX);
+        let topic = frame.topic.as_str();
+        let synthetic = [THRESHOLD_TOPIC, PULSE_TOPIC].contains(&topic);
         let meta: Option<String> =
             frame.meta.as_ref().map(|meta| clean(&meta.as_str().chars().take(META_CHARS).collect::<String>()));
         let (content, is_remark) = match preview {
@@ -72,27 +71,46 @@ impl Printer {
         if !synthetic {
             self.topic_columns = self.topic_columns.max(topic.len().min(TOPIC_COLUMNS));
         }
+        let time = fit(&time::moment(frame.id, now), all);
+        let left = all.saturating_sub(columns(&time) + 1);
+        let id = fit(&time::short(frame.id), left);
+        let left = left.saturating_sub(columns(&id) + 1);
+        let [of_meta, of_content] = [&meta, &content].map(|text| text.as_deref().map(columns));
+        // With the space before each.
+        let wanted: usize = [of_meta, of_content].into_iter().flatten().map(|columns| columns + 1).sum();
+        let for_topic = topic_share(all, left, wanted);
+        let mut topic = fit(topic, for_topic);
         if meta.is_some() || content.is_some() {
-            topic = format!("{topic:0$}", self.topic_columns);
+            topic = format!("{topic:0$}", self.topic_columns.min(for_topic));
         }
-        let taken = columns(&time) + id.len() + topic.len() + 4;
-        let left = columns_max.map_or(usize::MAX, |columns| columns.saturating_sub(taken));
-        let (for_meta, for_content) =
-            share(left, meta.as_deref().map_or(0, columns), content.as_deref().map_or(0, columns));
+        let spaces = usize::from(meta.is_some()) + usize::from(content.is_some());
+        let left = left.saturating_sub(columns(&topic) + spaces);
+        let (for_meta, for_content) = share(left, of_meta.unwrap_or_default(), of_content.unwrap_or_default());
+
+        let palette = self.palette;
         let styles = match synthetic {
             true => Palette { id: palette.remark, topic: palette.remark, ..palette },
             false => palette,
         };
-        let content_style = if is_remark { styles.remark } else { styles.content };
-        let mut line =
-            format!("{} {} {}", paint(styles.time, &time), paint(styles.id, &id), paint(styles.topic, &topic));
-        let parts = [(meta, for_meta, styles.meta), (content, for_content, content_style)];
-        for (text, columns_max, style) in parts.into_iter().filter_map(|(text, max, style)| Some((text?, max, style))) {
-            line.push(' ');
-            line.push_str(&paint(style, &fit(&text, columns_max)));
-        }
-        line
+        let parts = [
+            (time, styles.time),
+            (id, styles.id),
+            (topic, styles.topic),
+            (fit(meta.as_deref().unwrap_or_default(), for_meta), styles.meta),
+            (
+                fit(content.as_deref().unwrap_or_default(), for_content),
+                if is_remark { styles.remark } else { styles.content },
+            ),
+        ];
+        let parts = parts.iter().filter(|(text, _)| !text.is_empty());
+        parts.map(|(text, style)| paint(*style, text)).collect::<Vec<_>>().join(" ")
     }
+}
+
+/// How many columns a topic may take of those that are left: what meta and content do not want, and in any case
+/// a third of the line.
+fn topic_share(all: usize, left: usize, wanted: usize) -> usize {
+    (all / 3).max(left.saturating_sub(wanted)).min(left)
 }
 
 /// How many columns of those that are left meta and content get: each what it needs, or half, or what
@@ -154,6 +172,41 @@ mod tests {
             assert_eq!(columns(&line), columns_max, "{line}");
             assert!(line.contains("mmm") && line.contains("ccc"));
         }
+    }
+
+    #[test]
+    fn nothing_makes_a_line_wider_than_the_terminal() {
+        let wide = "日本語 👩‍💻 ❤\u{fe0f} ".repeat(40);
+        let preview = Preview::Text { line: wide.clone(), more: true };
+        for topic in ["a".to_owned(), "some.topic".to_owned(), "long.".repeat(50) + "topic"] {
+            for meta in ["null".to_owned(), "{}".to_owned(), format!("\"{wide}\"")] {
+                let frame = frame(&topic, &meta);
+                for columns_max in 0..=300 {
+                    for preview in [None, Some(&preview)] {
+                        let mut printer = Printer::new(Palette::PLAIN);
+                        let line = printer.line(&frame, preview, &Zoned::now(), Some(columns_max));
+                        assert!(columns(&line) <= columns_max, "{columns_max}: {line}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_topic_leaves_room_and_takes_what_nobody_wants() {
+        let topic = "long.".repeat(50) + "topic";
+        let columns_max = 90;
+        let line = |meta: &str, preview: Option<&Preview>| {
+            line(&mut Printer::new(Palette::PLAIN), &frame(&topic, meta), preview, Some(columns_max))
+        };
+        let of_topic = |line: &str| line.split_once('…').unwrap().0.len() + 1;
+        let shown = line(&format!("\"{}\"", "m".repeat(500)), Some(&text(&"c".repeat(500))));
+        assert_eq!(of_topic(&shown), columns_max / 3, "{shown}");
+        assert!(shown.contains("mm…") && shown.contains("cc…"), "{shown}");
+        // Before it: 2025-01-02 19:41:44.817 w5yxv, and a space.
+        let shown = line("null", Some(&text("hello")));
+        assert!(of_topic(&shown) == columns_max - 30 - 6 && shown.ends_with("… hello"), "{shown}");
+        assert_eq!(of_topic(&line("null", None)), columns_max - 30);
     }
 
     #[test]

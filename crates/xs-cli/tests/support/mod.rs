@@ -128,6 +128,18 @@ impl Server {
         self.path.to_str().unwrap()
     }
 
+    /// Where it listens in any case.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.path.join("sock")
+    }
+
+    /// A line of what Linux says of its memory: `VmRSS` is what it has, `VmHWM` the most that it ever had.
+    pub(crate) fn memory_kib(&self, name: &str) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.split(':').next() == Some(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
     /// The places that it is exposed at, as it says itself.
     pub(crate) fn exposed(&self) -> Vec<String> {
         let start = json(&ok(&["last", self.addr(), "xs.start"], b""));
@@ -177,6 +189,12 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// How many bytes come after the head of a response, as it says.
+pub(crate) fn content_length(head: &str) -> usize {
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    length.map_or(0, |length| length.trim().parse().unwrap())
 }
 
 pub(crate) fn answer(socket: &mut UnixStream) -> (u16, String, Vec<u8>) {
