@@ -8,10 +8,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable as _};
-use xs_core::kv::{FORMAT, KvBatch, KvEngine, KvOp, KvSnapshot, Note, Noted, Space, Visit};
+use xs_core::kv::{KvBatch, KvEngine, KvOp, KvSnapshot, Note, Noted, Space, Visit};
 use xs_core::{Capabilities, Committed, Create, Direction, Durability, Error, ErrorKind, Result};
 
-use crate::error::{OPENING, convert};
+use crate::error::{OPENING, convert, damaged};
 use crate::factory::FjallSettings;
 use crate::{journal, tables};
 
@@ -31,8 +31,7 @@ const VERSION: &str = "version";
 /// memtables before its sync: after one that failed, a flush could still store a part of it.
 pub struct FjallEngine {
     database: Database,
-    frames: Keyspace,
-    index: Keyspace,
+    keyspaces: Keyspaces,
     dir: Arc<Path>,
     note: Note,
     /// The number of the last applied batch.
@@ -64,8 +63,7 @@ impl FjallEngine {
             database.keyspace(name, options).map_err(doing)
         };
         Ok(Self {
-            frames: keyspace("frames")?,
-            index: keyspace("index")?,
+            keyspaces: Keyspaces { frames: keyspace("frames")?, index: keyspace("index")? },
             dir: dir.into(),
             note: Note::open(dir)?,
             applied: Mutex::new(0),
@@ -73,8 +71,16 @@ impl FjallEngine {
             database,
         })
     }
+}
 
-    fn keyspace(&self, space: Space) -> &Keyspace {
+#[derive(Clone)]
+struct Keyspaces {
+    frames: Keyspace,
+    index: Keyspace,
+}
+
+impl Keyspaces {
+    fn of(&self, space: Space) -> &Keyspace {
         match space {
             Space::Frames => &self.frames,
             Space::Index => &self.index,
@@ -84,15 +90,7 @@ impl FjallEngine {
 
 /// Looks at what is in `dir` before fjall does, because fjall repairs what it opens.
 fn prepare(dir: &Path, create: Create) -> Result<()> {
-    let noted = Noted::read(dir);
-    if let Some(Noted { format, .. }) = noted
-        && format > FORMAT
-    {
-        return Err(Error::new(
-            ErrorKind::Unsupported,
-            format!("the fjall index has format {format}; this build reads up to {FORMAT}: use a newer xs"),
-        ));
-    }
+    let noted = Noted::read_supported("fjall", dir)?;
     let version = dir.join(VERSION);
     let made = version.metadata().is_ok_and(|metadata| metadata.len() > 0);
     match create {
@@ -143,8 +141,8 @@ impl KvEngine for FjallEngine {
         let mut write = fjall::OwnedWriteBatch::with_capacity(self.database.clone(), batch.ops.len());
         for op in batch.ops {
             match op {
-                KvOp::Put { space, key, value } => write.insert(self.keyspace(space), key, value),
-                KvOp::Delete { space, key } => write.remove(self.keyspace(space), key),
+                KvOp::Put { space, key, value } => write.insert(self.keyspaces.of(space), key, value),
+                KvOp::Delete { space, key } => write.remove(self.keyspaces.of(space), key),
             }
         }
         let committed = match batch.durability {
@@ -164,8 +162,7 @@ impl KvEngine for FjallEngine {
     fn snapshot(&self) -> Result<FjallSnapshot> {
         Ok(FjallSnapshot {
             snapshot: Arc::clone(&self.committed.read().unwrap_or_else(PoisonError::into_inner)),
-            frames: self.frames.clone(),
-            index: self.index.clone(),
+            keyspaces: self.keyspaces.clone(),
             dir: Arc::clone(&self.dir),
         })
     }
@@ -187,25 +184,14 @@ impl KvEngine for FjallEngine {
 /// A view of a [`FjallEngine`] at one moment.
 pub struct FjallSnapshot {
     snapshot: Arc<fjall::Snapshot>,
-    frames: Keyspace,
-    index: Keyspace,
+    keyspaces: Keyspaces,
     dir: Arc<Path>,
 }
 
 impl FjallSnapshot {
     /// On some damaged blocks the tree below fjall gives up by a panic.
     fn guarded<T>(&self, read: impl FnOnce() -> Result<T>) -> Result<T> {
-        catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
-            let damaged = format!("the tables of the fjall index in {} are damaged", self.dir.display());
-            Err(Error::new(ErrorKind::Corrupt, damaged))
-        })
-    }
-
-    fn keyspace(&self, space: Space) -> &Keyspace {
-        match space {
-            Space::Frames => &self.frames,
-            Space::Index => &self.index,
-        }
+        catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(damaged(&self.dir)))
     }
 }
 
@@ -220,7 +206,7 @@ impl KvSnapshot for FjallSnapshot {
 
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<fjall::Slice>> {
         self.guarded(|| {
-            self.snapshot.get(self.keyspace(space), key).map_err(|error| convert("reading", &self.dir, error))
+            self.snapshot.get(self.keyspaces.of(space), key).map_err(|error| convert("reading", &self.dir, error))
         })
     }
 
@@ -233,7 +219,7 @@ impl KvSnapshot for FjallSnapshot {
         visit: &mut Visit<'_>,
     ) -> Result<()> {
         self.guarded(|| {
-            let mut entries = self.snapshot.range(self.keyspace(space), first..=last);
+            let mut entries = self.snapshot.range(self.keyspaces.of(space), first..=last);
             while let Some(entry) = match direction {
                 Direction::Ascending => entries.next(),
                 Direction::Descending => entries.next_back(),

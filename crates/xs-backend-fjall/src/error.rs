@@ -48,3 +48,8 @@ fn io(doing: &str, opening: bool, error: fjall::Error) -> Error {
     };
     Error::new(kind, format!("{doing}: {cause}")).with_source(error)
 }
+
+/// The error of tables in `dir` over which the tree below fjall gave up.
+pub(crate) fn damaged(dir: &Path) -> Error {
+    Error::new(ErrorKind::Corrupt, format!("the tables of the fjall index in {} are damaged", dir.display()))
+}

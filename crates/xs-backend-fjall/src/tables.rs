@@ -9,7 +9,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use lsm_tree::{Config, SequenceNumberCounter};
-use xs_core::{Error, ErrorKind, Result};
+use xs_core::{Error, Result};
+
+use crate::error::damaged;
 
 /// `Corrupt` when a tree in `dir` cannot be opened.
 pub(crate) fn check(dir: &Path) -> Result<()> {
@@ -32,8 +34,4 @@ pub(crate) fn check(dir: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn damaged(tree: &Path) -> Error {
-    Error::new(ErrorKind::Corrupt, format!("the tables of the fjall index in {} are damaged", tree.display()))
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use redb::{AccessGuard, Builder, Database, ReadOnlyTable, ReadableDatabase as _, TableDefinition};
 use xs_core::kv::keys::FORMAT_KEY;
-use xs_core::kv::{FORMAT, KvBatch, KvEngine, KvOp, KvSnapshot, Note, Noted, Space, Visit, check_format};
+use xs_core::kv::{KvBatch, KvEngine, KvOp, KvSnapshot, Note, Noted, Space, Visit, check_format};
 use xs_core::{Capabilities, Committed, Create, Direction, Error, ErrorKind, Result, dirs};
 
 use crate::error::{convert, damaged};
@@ -54,15 +54,7 @@ impl RedbEngine {
         if create == Create::Never && !path.exists() {
             return Err(Error::new(ErrorKind::NotFound, format!("no redb index is in {}", dir.display())));
         }
-        let noted = Noted::read(dir);
-        if let Some(Noted { format, .. }) = noted
-            && format > FORMAT
-        {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                format!("the redb index has format {format}; this build reads up to {FORMAT}: use a newer xs"),
-            ));
-        }
+        let noted = Noted::read_supported("redb", dir)?;
         let mut builder = Builder::new();
         builder.set_cache_size(settings.cache_bytes);
         let (database, syncs) = match (length, noted) {

@@ -1,77 +1,22 @@
 //! Followers that are told to follow no further.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
+mod support;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
-use tokio::sync::Semaphore;
-use xs_core::memory::{MemoryCas, MemoryStore};
-use xs_core::{
-    Batch, Capabilities, Committed, ContentHash, EventStream, Filter, Follow, Frame, FrameId, ReadOptions, Reader,
-    Result, Scan, ScanPage, Settings, Store, THRESHOLD_TOPIC, TopicPage, TopicTail, limits,
-};
+use support::{Gated, shut};
+use xs_core::memory::MemoryCas;
+use xs_core::{EventStream, Filter, Follow, Frame, FrameId, ReadOptions, Reader, Settings, THRESHOLD_TOPIC, limits};
 
-/// A store in memory whose pages come when they are let through.
-#[derive(Debug)]
-struct Slow {
-    store: MemoryStore,
-    pages: Semaphore,
-}
-
-#[async_trait]
-impl Store for Slow {
-    fn name(&self) -> &str {
-        self.store.name()
-    }
-
-    fn format(&self) -> u32 {
-        self.store.format()
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.store.capabilities()
-    }
-
-    async fn last_id(&self) -> Result<FrameId> {
-        self.store.last_id().await
-    }
-
-    async fn commit(&self, batch: Batch) -> Result<Committed> {
-        self.store.commit(batch).await
-    }
-
-    async fn get(&self, id: FrameId) -> Result<Option<Frame>> {
-        self.store.get(id).await
-    }
-
-    async fn scan(&self, scan: Scan) -> Result<ScanPage> {
-        self.pages.acquire().await.unwrap().forget();
-        self.store.scan(scan).await
-    }
-
-    async fn topics(&self, page: TopicPage) -> Result<Vec<TopicTail>> {
-        self.store.topics(page).await
-    }
-
-    async fn expiring(&self, before_ms: u64, limit: usize) -> Result<Vec<(u64, FrameId)>> {
-        self.store.expiring(before_ms, limit).await
-    }
-
-    async fn is_referenced(&self, hash: ContentHash) -> Result<bool> {
-        self.store.is_referenced(hash).await
-    }
-
-    async fn close(&self) -> Result<()> {
-        self.store.close().await
-    }
-}
-
-async fn open(window_frames: usize) -> (EventStream, Arc<Slow>) {
-    let store = Arc::new(Slow { store: MemoryStore::new(), pages: Semaphore::new(0) });
+/// A stream whose pages come when they are let through.
+async fn open(window_frames: usize) -> (EventStream, Arc<Gated>) {
+    let store = Gated::open();
+    shut(&store.pages);
     let settings = Settings::default().window_frames(window_frames);
-    let stream = EventStream::open(Arc::<Slow>::clone(&store), Arc::new(MemoryCas::new()), settings).await.unwrap();
+    let stream = EventStream::open(Arc::<Gated>::clone(&store), Arc::new(MemoryCas::new()), settings).await.unwrap();
     (stream, store)
 }
 

@@ -8,103 +8,19 @@
     reason = "a test"
 )]
 
+mod support;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use futures::{StreamExt as _, TryStreamExt as _};
-use tokio::sync::Semaphore;
-use xs_core::memory::{MemoryCas, MemoryStore};
+use support::{Gated, shut};
+use xs_core::memory::MemoryCas;
 use xs_core::{
-    AppendOptions, Batch, BatchOptions, ByteRange, Capabilities, Committed, Content, ContentHash, Durability, Error,
-    ErrorKind, EventStream, Expect, Frame, FrameId, Histogram, ManualClock, NewFrame, Parts, RandomIds, ReadOptions,
-    Result, Scan, ScanPage, Settings, Stats, Store, Topic, TopicPage, TopicTail,
+    AppendOptions, BatchOptions, ByteRange, Content, Durability, ErrorKind, EventStream, Expect, Frame, FrameId,
+    Histogram, ManualClock, NewFrame, Parts, RandomIds, ReadOptions, Settings, Stats, Store, Topic,
 };
-
-/// A store in memory whose commits can be held up and made to fail.
-#[derive(Debug)]
-struct Gated {
-    store: MemoryStore,
-    pass: Semaphore,
-    /// Commits that have come here so far.
-    begun: AtomicUsize,
-    failing: AtomicBool,
-    /// What a commit tells of its sync; nothing where it is 0.
-    sync_us: AtomicU64,
-}
-
-impl Gated {
-    fn open() -> Arc<Self> {
-        let pass = Semaphore::new(Semaphore::MAX_PERMITS);
-        let (begun, failing, sync_us) = (AtomicUsize::new(0), AtomicBool::new(false), AtomicU64::new(0));
-        Arc::new(Self { store: MemoryStore::new(), pass, begun, failing, sync_us })
-    }
-
-    fn shut(&self) {
-        self.pass.forget_permits(Semaphore::MAX_PERMITS);
-    }
-
-    fn pass(&self, commits: usize) {
-        self.pass.add_permits(commits);
-    }
-}
-
-#[async_trait]
-impl Store for Gated {
-    fn name(&self) -> &str {
-        self.store.name()
-    }
-
-    fn format(&self) -> u32 {
-        self.store.format()
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.store.capabilities()
-    }
-
-    async fn last_id(&self) -> Result<FrameId> {
-        self.store.last_id().await
-    }
-
-    async fn commit(&self, batch: Batch) -> Result<Committed> {
-        self.begun.fetch_add(1, Ordering::SeqCst);
-        self.pass.acquire().await.unwrap().forget();
-        if self.failing.load(Ordering::SeqCst) {
-            return Err(Error::new(ErrorKind::Unavailable, "the disk did not sync"));
-        }
-        let committed = self.store.commit(batch).await?;
-        match self.sync_us.load(Ordering::SeqCst) {
-            0 => Ok(committed),
-            sync_us => Ok(committed.sync(Some(Duration::from_micros(sync_us)))),
-        }
-    }
-
-    async fn get(&self, id: FrameId) -> Result<Option<Frame>> {
-        self.store.get(id).await
-    }
-
-    async fn scan(&self, scan: Scan) -> Result<ScanPage> {
-        self.store.scan(scan).await
-    }
-
-    async fn topics(&self, page: TopicPage) -> Result<Vec<TopicTail>> {
-        self.store.topics(page).await
-    }
-
-    async fn expiring(&self, before_ms: u64, limit: usize) -> Result<Vec<(u64, FrameId)>> {
-        self.store.expiring(before_ms, limit).await
-    }
-
-    async fn is_referenced(&self, hash: ContentHash) -> Result<bool> {
-        self.store.is_referenced(hash).await
-    }
-
-    async fn close(&self) -> Result<()> {
-        self.store.close().await
-    }
-}
 
 const NOW_MS: u64 = 1_700_000_000_000;
 
@@ -340,7 +256,7 @@ async fn who_lags_out_of_the_window_is_behind_until_it_is_back() {
 async fn appends_that_wait_are_counted_and_share_a_commit() {
     let gate = Gated::open();
     let stream = over(gate.clone(), ManualClock::at(NOW_MS), Settings::default()).await;
-    gate.shut();
+    shut(&gate.commits);
     let spawn = || {
         let stream = stream.clone();
         tokio::spawn(async move { stream.append(new("a"), ()).await.unwrap() })
@@ -351,7 +267,7 @@ async fn appends_that_wait_are_counted_and_share_a_commit() {
     appends.extend((0..3).map(|_| spawn()));
     let stats = until(&stream, |stats| stats.queue_requests == 3).await;
     assert_eq!((stats.appended_frames, stats.groups.count), (0, 0));
-    gate.pass(2);
+    gate.commits.add_permits(2);
     for append in appends {
         append.await.unwrap();
     }

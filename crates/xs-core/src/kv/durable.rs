@@ -7,6 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 
 use super::FORMAT;
+use super::store::refuse_newer;
 use crate::{Error, Result};
 
 const NAME: &str = "durable";
@@ -31,6 +32,14 @@ impl Noted {
         (crc32c::crc32c(body) == u32::from_be_bytes(*checksum)).then_some(noted)
     }
 
+    /// As [`read`](Self::read); `Unsupported`, with both versions, when the index of this `engine` is
+    /// of a newer format than [`FORMAT`].
+    pub fn read_supported(engine: &str, dir: &Path) -> Result<Option<Self>> {
+        let noted = Self::read(dir);
+        noted.map_or(Ok(()), |noted| refuse_newer(engine, noted.format))?;
+        Ok(noted)
+    }
+
     /// Its bytes.
     pub fn encode(self) -> Vec<u8> {
         let mut bytes = [&self.format.to_be_bytes()[..], &self.sequence.to_be_bytes()].concat();
@@ -48,8 +57,8 @@ impl Noted {
 /// never ahead of what is on stable storage. And it can be read without opening, and so without
 /// changing, a database of a newer format.
 ///
-/// An engine looks with [`Noted::read`] before it opens, and so repairs, anything, and refuses what
-/// has a newer format: a [`Note`] says the format of this build.
+/// An engine looks with [`Noted::read_supported`] before it opens, and so repairs, anything: a
+/// [`Note`] says the format of this build.
 #[derive(Debug)]
 pub struct Note {
     file: File,

@@ -124,10 +124,16 @@ pub fn check_format(engine: &str, bytes: &[u8]) -> Result<()> {
     let format = bytes.try_into().map(u32::from_be_bytes);
     match format.map_err(|_| Error::corrupt("the format record of the index is damaged"))? {
         0 => Err(Error::corrupt("the format record of the index is damaged: there is no format 0")),
-        format if format <= FORMAT => Ok(()),
-        newer => Err(Error::new(
+        format => refuse_newer(engine, format),
+    }
+}
+
+pub(super) fn refuse_newer(engine: &str, format: u32) -> Result<()> {
+    match format <= FORMAT {
+        true => Ok(()),
+        false => Err(Error::new(
             ErrorKind::Unsupported,
-            format!("the {engine} index has format {newer}; this build reads up to {FORMAT}: use a newer xs"),
+            format!("the {engine} index has format {format}; this build reads up to {FORMAT}: use a newer xs"),
         )),
     }
 }
