@@ -17,7 +17,7 @@ const TOPIC: &str = "bench.append";
 const CACHE_BYTES: usize = 16 << 20;
 
 /// One engine.
-pub(crate) trait Bare {
+pub(crate) trait Bare: Send {
     /// Commits frames durably, with every entry that xs writes for them.
     fn commit(&mut self, frames: &[Frame], tail: Tail);
 

@@ -482,7 +482,7 @@ async fn E_last_and_get_and_topics_agree_with_history(pair: &Pair, dir: &Path) {
 }
 
 async fn E_oversized_batches_and_metas_are_refused(pair: &Pair, dir: &Path) {
-    use xs_core::limits::{BATCH_BYTES_MAX, BATCH_FRAMES_MAX};
+    use xs_core::limits::{BATCH_BYTES_MAX, BATCH_CONDITIONS_MAX, BATCH_FRAMES_MAX};
     let parts = pair.parts(dir, &ManualClock::at(START_MS)).await.unwrap();
     let store = Arc::clone(&parts.store);
     let stream = pair.open_parts(dir, parts, Settings::default()).await;
@@ -493,6 +493,10 @@ async fn E_oversized_batches_and_metas_are_refused(pair: &Pair, dir: &Path) {
         let error = stream.append_all(frames).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
     }
+    let one_each: Vec<_> = (0..=BATCH_CONDITIONS_MAX).map(|n| new(&format!("one.n{n}"))).collect();
+    let too_many = one_each.iter().map(|frame| (frame.topic.clone(), Expect::Empty)).collect();
+    let error = stream.append_all_if(one_each, too_many).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
     assert_eq!(stream.append_all(vec![new("a"); BATCH_FRAMES_MAX]).await.unwrap().len(), BATCH_FRAMES_MAX);
     assert_eq!(scan_all(&*store, &Pattern::All, Direction::Ascending, 1000).await.unwrap().len(), BATCH_FRAMES_MAX);
 }

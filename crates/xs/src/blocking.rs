@@ -22,7 +22,7 @@ use futures::StreamExt as _;
 use tokio::runtime::{Builder, Handle, Runtime};
 use xs_core::{
     AppendOptions, BatchOptions, ByteRange, Content, ContentHash, Error, ErrorKind, Filter, Frame, FrameId, NewFrame,
-    ReadOptions, Reader, Result, TopicPage, TopicTail,
+    ReadOptions, Reader, Result, TopicPage, TopicTail, blocking,
 };
 
 use crate::OpenOptions;
@@ -57,15 +57,21 @@ struct Inner {
 }
 
 impl Inner {
-    fn wait<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
+    fn runtime(&self) -> Result<&Runtime> {
         match &self.runtime {
             Some(_) if Handle::try_current().is_ok() => Err(Error::new(
                 ErrorKind::InvalidInput,
                 "this is an async runtime, where nothing may block: use xs::open instead of xs::blocking",
             )),
-            Some(runtime) => runtime.block_on(future),
+            Some(runtime) => Ok(runtime),
             None => Err(Error::new(ErrorKind::Closed, "the stream is closed; open it again")),
         }
+    }
+
+    /// Waits for a call, whose blocking work is done on this thread.
+    fn wait<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
+        let runtime = self.runtime()?;
+        blocking::here(|| runtime.block_on(future))
     }
 }
 
@@ -181,7 +187,8 @@ impl Iterator for Frames {
 
     fn next(&mut self) -> Option<Result<Frame>> {
         let reader = self.reader.as_mut()?;
-        let next = self.inner.wait(async { reader.next().await.transpose() }).transpose();
+        // Not here: the next page is to be read elsewhere while the caller works on this one.
+        let next = self.inner.runtime().and_then(|runtime| runtime.block_on(reader.next()).transpose()).transpose();
         if !matches!(next, Some(Ok(_))) {
             self.reader = None;
         }

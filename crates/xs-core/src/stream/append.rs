@@ -6,13 +6,13 @@ use futures::stream::{StreamExt as _, TryStreamExt as _};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::EventStream;
-use super::limits::{BATCH_BYTES_MAX, BATCH_FRAMES_MAX, LAST_MAX, QUEUE_BYTES_MAX};
+use super::limits::{BATCH_BYTES_MAX, BATCH_CONDITIONS_MAX, BATCH_FRAMES_MAX, LAST_MAX, QUEUE_BYTES_MAX};
+use super::queue::{Append, Import, Removal, Request};
 use super::reader;
-use super::writer::{Append, Import, Removal, Request};
 use crate::store::no_compaction;
 use crate::{
     ByteRange, Capabilities, Content, ContentHash, ContentInfo, ContentReader, Durability, Error, Filter, Frame,
-    FrameId, Meta, NewFrame, Result, Topic, TopicPage, TopicTail, Ttl,
+    FrameId, Meta, NewFrame, Result, Topic, TopicPage, TopicTail, Ttl, blocking,
 };
 
 /// The condition of a conditional append (E5): what its topic has to look like.
@@ -89,12 +89,19 @@ impl EventStream {
 
     /// Appends many frames, over any topics: all or none, one after the other (E4).
     ///
-    /// `InvalidInput` beyond [`limits::BATCH_FRAMES_MAX`](super::limits::BATCH_FRAMES_MAX) frames
-    /// or [`limits::BATCH_BYTES_MAX`](super::limits::BATCH_BYTES_MAX) bytes.
+    /// `InvalidInput` beyond [`limits::BATCH_FRAMES_MAX`](super::limits::BATCH_FRAMES_MAX) frames,
+    /// [`limits::BATCH_BYTES_MAX`](super::limits::BATCH_BYTES_MAX) bytes, or
+    /// [`limits::BATCH_CONDITIONS_MAX`](super::limits::BATCH_CONDITIONS_MAX) conditions. Without a frame
+    /// nothing is done, and no condition is looked at.
     pub async fn append_all(&self, frames: Vec<NewFrame>, options: BatchOptions) -> Result<Vec<Frame>> {
         frames.iter().try_for_each(check)?;
         if frames.is_empty() {
             return Ok(Vec::new());
+        }
+        let conditions = options.expect.len();
+        if conditions > BATCH_CONDITIONS_MAX {
+            let message = format!("{conditions} conditions are too many for one batch: at most {BATCH_CONDITIONS_MAX}");
+            return Err(Error::invalid(message));
         }
         let appended = self.queue_append(frames, options.expect, options.durability).await?;
         Ok(appended.into_iter().map(Arc::unwrap_or_clone).collect())
@@ -109,7 +116,12 @@ impl EventStream {
         let permit = self.queue_room(frames.len(), frames.iter().map(NewFrame::weight).sum()).await?;
         let durability = durability.unwrap_or(self.handle.shared.settings.durability);
         let (reply, answer) = oneshot::channel();
-        self.request(Request::Append(Append { frames, expect, durability, reply, _permit: permit }), answer).await
+        let is_blocking = blocking::is_here();
+        let append = Append { frames, expect, durability, reply, is_blocking, _permit: permit };
+        match self.handle.turns.append_here(append).await {
+            None => answer.await.unwrap_or_else(|_| Err(Error::closed())),
+            Some(append) => self.request(Request::Append(append), answer).await,
+        }
     }
 
     /// Stores frames as they are, ids included, all or none, without showing them to live readers

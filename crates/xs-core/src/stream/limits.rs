@@ -16,6 +16,8 @@ pub const LINGER: Duration = Duration::from_micros(50);
 
 /// Frames in one atomic append or import.
 pub const BATCH_FRAMES_MAX: usize = 10_000;
+/// Conditions of one atomic append: each is a look into the index, and other appends wait meanwhile.
+pub const BATCH_CONDITIONS_MAX: usize = 1_000;
 /// Bytes of frames in one atomic append or import.
 pub const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 

@@ -4,6 +4,7 @@ mod append;
 mod follow;
 pub mod limits;
 mod open;
+mod queue;
 mod reader;
 mod retention;
 mod stats;

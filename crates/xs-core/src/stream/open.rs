@@ -7,10 +7,11 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::limits::{QUEUE_BYTES_MAX, QUEUE_REQUESTS_MAX, WINDOW_FRAMES_MAX};
+use super::queue::{Driver, Request, Turns};
 use super::retention::{Expiry, Kept, housekeeping};
 use super::stats::Counters;
 use super::window::Window;
-use super::writer::{Request, Sequencer};
+use super::writer::Sequencer;
 use crate::{Cas, Clock, Durability, Error, IdSource, RandomIds, Result, Store, SystemClock, blocking};
 
 /// How a stream behaves: plain data.
@@ -82,6 +83,7 @@ pub struct EventStream {
 #[derive(Debug)]
 pub(super) struct Handle {
     pub(super) shared: Arc<Shared>,
+    pub(super) turns: Arc<Turns>,
     pub(super) queue: mpsc::Sender<Request>,
     pub(super) queue_bytes: Arc<Semaphore>,
     pub(super) done: watch::Receiver<Option<Result<(), Arc<Error>>>>,
@@ -140,18 +142,18 @@ impl EventStream {
             Arc::clone(&shared.expiry),
             queue.downgrade(),
         ));
-        let sequencer = Sequencer {
+        let sequencer = Sequencer { shared: Arc::clone(&shared), ids, last_id, kept: Kept::default() };
+        let turns = Arc::new(Turns::new(sequencer));
+        let driver = Driver {
             shared: Arc::clone(&shared),
+            turns: Arc::clone(&turns),
             queue: requests,
-            ids,
-            last_id,
-            kept: Kept::default(),
             done: done_sender,
             tasks,
         };
-        blocking::spawn_thread("xs-sequencer", sequencer.run())?;
+        blocking::spawn_thread("xs-sequencer", driver.run())?;
         let queue_bytes = Arc::new(Semaphore::new(QUEUE_BYTES_MAX));
-        Ok(Self { handle: Arc::new(Handle { shared, queue, queue_bytes, done }) })
+        Ok(Self { handle: Arc::new(Handle { shared, turns, queue, queue_bytes, done }) })
     }
 
     /// Finishes the writes that wait, makes everything durable, ends all followers, and releases

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::limits::{HOUSEKEEPING_RETRY_MS, KEPT_IDS_MAX, PAGE_BYTES, PAGE_FRAMES, REMOVE_FRAMES};
+use super::queue::{Removal, Request};
 use super::reader;
-use super::writer::{Removal, Request};
 use crate::{Clock, Direction, Frame, FrameId, IdRange, Pattern, Result, Scan, Store, Topic};
 
 /// The stored frames of a topic, oldest first: id, and when it expires.

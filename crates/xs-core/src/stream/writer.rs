@@ -1,70 +1,22 @@
-//! The sequencer: one thread that owns the write side of a stream.
-//!
-//! A thread and not a task, because it makes one blocking commit after the other: a crossing to the
-//! blocking pool and back would cost a lone appender a third of a sync.
+//! The sequencer: the write side of a stream.
 //!
 //! It takes the requests that wait, checks conditions, gives out ids, adds what TTLs remove, commits
-//! one batch, hands it to live readers and answers the callers. While a commit is under way the
-//! next group gathers in the queue, so appends share a sync as soon as there are many (E11), and
-//! none waits for a timer when there are few.
+//! one batch, hands it to live readers and answers the callers.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::limits::{GROUP_FRAMES_MAX, IMPORT_AHEAD_MS, LINGER, QUEUE_REQUESTS_MAX};
+use super::limits::{GROUP_FRAMES_MAX, IMPORT_AHEAD_MS};
 use super::open::Shared;
+use super::queue::{Append, Appended, Removal, Request};
 use super::retention::{self, Kept};
 use super::{Expect, reader};
 use crate::{
     Batch, Durability, Error, ErrorKind, ExpectFailed, Filter, Frame, FrameId, IdSource, NewFrame, Result, Topic, Ttl,
 };
-
-/// What an append is answered with.
-pub(super) type Appended = Result<Vec<Arc<Frame>>>;
-
-/// What a caller wants appended, atomically.
-#[derive(Debug)]
-pub(super) struct Append {
-    pub(super) frames: Vec<NewFrame>,
-    pub(super) expect: Vec<(Topic, Expect)>,
-    pub(super) durability: Durability,
-    pub(super) reply: oneshot::Sender<Appended>,
-    /// Its share of the queue's bytes, given back when it is answered.
-    pub(super) _permit: OwnedSemaphorePermit,
-}
-
-/// What a caller wants stored as it is, atomically.
-#[derive(Debug)]
-pub(super) struct Import {
-    pub(super) frames: Vec<Frame>,
-    pub(super) reply: oneshot::Sender<Result<()>>,
-    pub(super) _permit: OwnedSemaphorePermit,
-}
-
-/// What waits for the sequencer.
-#[derive(Debug)]
-pub(super) enum Request {
-    Append(Append),
-    Import(Import),
-    /// Answered with how many were there.
-    Remove {
-        ids: Vec<FrameId>,
-        reason: Removal,
-        reply: oneshot::Sender<Result<usize>>,
-    },
-    Close,
-}
-
-/// Why frames are removed: they are counted apart.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Removal {
-    Call,
-    Expiry,
-}
 
 /// A group of appends on its way to one commit.
 #[derive(Debug, Default)]
@@ -91,90 +43,24 @@ struct Pending {
 #[derive(Debug)]
 pub(super) struct Sequencer {
     pub(super) shared: Arc<Shared>,
-    pub(super) queue: mpsc::Receiver<Request>,
     pub(super) ids: Box<dyn IdSource>,
     /// The greatest id given out or imported.
     pub(super) last_id: FrameId,
     pub(super) kept: Kept,
-    pub(super) done: watch::Sender<Option<Result<(), Arc<Error>>>>,
-    /// Housekeeping: it ends with the sequencer.
-    pub(super) tasks: JoinSet<()>,
 }
 
 impl Sequencer {
-    /// Serves until the last handle is dropped or the stream is closed, then closes its parts.
-    pub(super) async fn run(mut self) {
-        let mut waiting = VecDeque::new();
-        let mut buffer = Vec::new();
-        loop {
-            if waiting.is_empty() {
-                if self.queue.recv_many(&mut buffer, QUEUE_REQUESTS_MAX).await == 0 {
-                    break;
-                }
-                waiting.extend(buffer.drain(..));
-            }
-            let first = waiting.pop_front();
-            self.shared.counters.waiting(waiting.len());
-            let answered = match first {
-                None => continue,
-                Some(Request::Close) => break,
-                Some(Request::Import(import)) => {
-                    let result = self.import(import.frames).await;
-                    let _ = import.reply.send(result);
-                    1
-                }
-                Some(Request::Remove { ids, reason, reply }) => {
-                    let result = self.remove(ids, reason).await;
-                    let _ = reply.send(result);
-                    1
-                }
-                Some(Request::Append(first)) => self.append_group(first, &mut waiting).await,
-            };
-            // Whoever was just answered often appends again at once. Going to sleep and being woken takes
-            // longer than that, and a group that is taken before they are back costs a sync of its own:
-            // so it stays awake a moment, until as many have come as were answered.
-            let since = Instant::now();
-            while waiting.len() + self.queue.len() < answered && since.elapsed() < LINGER {
-                std::thread::yield_now();
-            }
-            while waiting.len() < QUEUE_REQUESTS_MAX {
-                match self.queue.try_recv() {
-                    Ok(request) => waiting.push_back(request),
-                    Err(_) => break,
-                }
-            }
-        }
-        // Dropping what still waits answers it with `Closed`.
-        self.queue.close();
-        drop(waiting);
-        self.shared.counters.waiting(0);
-        self.shutdown().await;
-    }
-
-    async fn shutdown(mut self) {
-        // Not waited for: only its runtime could end it, and that may not be running any more. Closing
-        // a part waits for calls that are under way.
-        self.tasks.abort_all();
-        self.shared.window.close();
-        let (store, cas) = (self.shared.store.close().await, self.shared.cas.close().await);
-        let result = store.and(cas);
-        if let Err(error) = &result {
-            tracing::error!(%error, "closing the stream failed");
-        }
-        self.done.send_replace(Some(result.map_err(Arc::new)));
-    }
-
     fn check_writable(&self) -> Result<()> {
         self.shared.check_commits(ErrorKind::Closed)
     }
 
     /// Takes appends from the front of what waits, commits them together, and answers them. Gives how
     /// many those were.
-    async fn append_group(&mut self, first: Append, waiting: &mut VecDeque<Request>) -> usize {
+    pub(super) async fn append_group(&mut self, first: Append, waiting: &mut VecDeque<Request>) -> usize {
         let mut group = Group::default();
         let mut next = Some(first);
         while let Some(append) = next.take() {
-            let Append { frames, expect, durability, reply, _permit: permit } = append;
+            let Append { frames, expect, durability, reply, is_blocking: _, _permit: permit } = append;
             group.permits.push(permit);
             let result = match self.check_writable() {
                 Ok(()) => self.prepare(&mut group, frames, &expect).await,
@@ -376,7 +262,7 @@ impl Sequencer {
     }
 
     /// Removes those of `ids` that can be, and reports the first that cannot.
-    async fn remove(&mut self, ids: Vec<FrameId>, reason: Removal) -> Result<usize> {
+    pub(super) async fn remove(&mut self, ids: Vec<FrameId>, reason: Removal) -> Result<usize> {
         self.check_writable()?;
         let mut remove = Vec::with_capacity(ids.len());
         let mut refused = None;
@@ -401,7 +287,7 @@ impl Sequencer {
         refused.map_or(Ok(removed), Err)
     }
 
-    async fn import(&mut self, mut frames: Vec<Frame>) -> Result<()> {
+    pub(super) async fn import(&mut self, mut frames: Vec<Frame>) -> Result<()> {
         self.check_writable()?;
         let horizon_ms = self.shared.clock.now_ms().saturating_add(IMPORT_AHEAD_MS);
         frames.sort_by_key(|frame| frame.id);
