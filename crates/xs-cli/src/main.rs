@@ -17,6 +17,10 @@ mod units;
 
 use std::process::ExitCode;
 
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let argv = std::env::args_os().collect();
     let args = match short_form::parse(argv, std::env::var_os("XS_ADDR")) {
