@@ -437,6 +437,10 @@ async fn E_content_comes_back_and_empty_content_is_none(pair: &Pair, dir: &Path)
     assert_eq!(wrong.kind(), ErrorKind::InvalidInput);
     assert_eq!(stream.append(new("a").hash(hash), "alone").await.unwrap().hash, Some(hash));
     assert_eq!(stream.content_info(hash).await.unwrap().size, 5);
+    // Never stored, and known: a frame of elsewhere may name it.
+    let nothing = ContentHash::of(&[]);
+    assert_eq!(stream.content_info(nothing).await.unwrap().size, 0);
+    assert!(stream.content(nothing, ByteRange::FULL).await.unwrap().bytes().await.unwrap().is_empty());
 }
 
 async fn E_content_that_breaks_off_leaves_nothing(pair: &Pair, dir: &Path) {

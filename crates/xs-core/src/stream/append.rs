@@ -11,8 +11,8 @@ use super::queue::{Append, Import, Removal, Request};
 use super::reader;
 use crate::store::no_compaction;
 use crate::{
-    ByteRange, Capabilities, Content, ContentHash, ContentInfo, ContentReader, Durability, Error, Filter, Frame,
-    FrameId, Meta, NewFrame, Result, Topic, TopicPage, TopicTail, Ttl, blocking,
+    ByteRange, Capabilities, Content, ContentHash, ContentInfo, ContentReader, Durability, Error, ErrorKind, Filter,
+    Frame, FrameId, Meta, NewFrame, Result, Topic, TopicPage, TopicTail, Ttl, blocking,
 };
 
 /// The condition of a conditional append (E5): what its topic has to look like.
@@ -212,10 +212,15 @@ impl EventStream {
     }
 
     /// The bytes of `range` of some content; `NotFound` when it is not there. Damaged content ends
-    /// in `Corrupt`, never in silence.
+    /// in `Corrupt`, never in silence. The content of no bytes is always there.
     pub async fn content(&self, hash: ContentHash, range: ByteRange) -> Result<ContentReader> {
         let shared = &self.handle.shared;
-        let reader = shared.cas.reader(hash, range).await?;
+        let reader = match shared.cas.reader(hash, range).await {
+            Err(error) if is_of_no_bytes(hash, &error) => {
+                ContentReader::new(no_bytes(hash), range.within(0)?, futures::stream::empty().boxed())
+            }
+            reader => reader?,
+        };
         let (info, range) = (*reader.info(), reader.range());
         let counters = Arc::clone(&shared.counters);
         let chunks = reader.inspect_ok(move |chunk| counters.content_bytes_out.add(chunk.len()));
@@ -224,7 +229,10 @@ impl EventStream {
 
     /// Size and time of some content, or `NotFound`.
     pub async fn content_info(&self, hash: ContentHash) -> Result<ContentInfo> {
-        self.handle.shared.cas.stat(hash).await
+        match self.handle.shared.cas.stat(hash).await {
+            Err(error) if is_of_no_bytes(hash, &error) => Ok(no_bytes(hash)),
+            info => info,
+        }
     }
 
     /// The scheme of the index, the version of its format, and the scheme of the content store.
@@ -247,6 +255,16 @@ impl EventStream {
     pub fn capabilities(&self) -> (Capabilities, Capabilities) {
         (self.handle.shared.store.capabilities(), self.handle.shared.cas.capabilities())
     }
+}
+
+/// Empty content is never stored, so that a frame without content has no hash. Frames of elsewhere may
+/// name it all the same, and what they name is known.
+fn is_of_no_bytes(hash: ContentHash, error: &Error) -> bool {
+    error.kind() == ErrorKind::NotFound && hash == ContentHash::of(&[])
+}
+
+fn no_bytes(hash: ContentHash) -> ContentInfo {
+    ContentInfo { hash, size: 0, modified_ms: 0 }
 }
 
 /// `meta` of a builder is made without being checked; here every frame passes.

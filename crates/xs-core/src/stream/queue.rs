@@ -9,6 +9,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use tokio::sync::{Mutex, OwnedSemaphorePermit, mpsc, oneshot, watch};
@@ -18,7 +19,7 @@ use super::Expect;
 use super::limits::{LINGER, QUEUE_REQUESTS_MAX};
 use super::open::Shared;
 use super::writer::Sequencer;
-use crate::{Durability, Error, Frame, FrameId, NewFrame, Result, Topic, blocking};
+use crate::{Durability, Error, Frame, FrameId, NewFrame, Result, Topic};
 
 /// What an append is answered with.
 pub(super) type Appended = Result<Vec<Arc<Frame>>>;
@@ -68,21 +69,26 @@ pub(super) enum Removal {
 /// The sequencer, for one to drive at a time. It is taken out meanwhile, and gone for good should that end
 /// in the middle: what it knows would not be what is stored.
 #[derive(Debug)]
-pub(super) struct Turns(Mutex<Option<Sequencer>>);
+pub(super) struct Turns {
+    sequencer: Mutex<Option<Sequencer>>,
+    /// Whether many write at once: who goes by itself then keeps the others from sharing its commit. Only
+    /// ever a hint: nothing else is ordered by it.
+    is_crowded: AtomicBool,
+}
 
 impl Turns {
     pub(super) fn new(sequencer: Sequencer) -> Self {
-        Self(Mutex::new(Some(sequencer)))
+        Self { sequencer: Mutex::new(Some(sequencer)), is_crowded: AtomicBool::new(false) }
     }
 
     /// Commits an append on this thread, where that is for blocking and nobody is at the sequencer, and
     /// answers it; gives it back otherwise.
     pub(super) async fn append_here(&self, append: Append) -> Option<Append> {
-        if !blocking::is_here() {
+        if !append.is_blocking || self.is_crowded.load(Ordering::Relaxed) {
             return Some(append);
         }
         // Who waits for the lock comes first, so nobody who appends here can keep the queue from its turn.
-        let Ok(mut turn) = self.0.try_lock() else { return Some(append) };
+        let Ok(mut turn) = self.sequencer.try_lock() else { return Some(append) };
         let Some(mut sequencer) = turn.take() else { return Some(append) };
         // Boxed: the future of every append would be as large as this one otherwise.
         Box::pin(sequencer.append_group(append, &mut VecDeque::new())).await;
@@ -108,17 +114,20 @@ impl Driver {
         let turns = Arc::clone(&self.turns);
         let mut buffer = Vec::new();
         while self.queue.recv_many(&mut buffer, QUEUE_REQUESTS_MAX).await > 0 {
-            let mut turn = turns.0.lock().await;
+            let (mut turn, was_taken) = match turns.sequencer.try_lock() {
+                Ok(turn) => (turn, false),
+                Err(_) => (turns.sequencer.lock().await, true),
+            };
             let Some(mut sequencer) = turn.take() else { break };
             let mut waiting: VecDeque<_> = buffer.drain(..).collect();
-            let is_open = self.serve(&mut sequencer, &mut waiting).await;
+            let is_open = self.serve(&mut sequencer, &mut waiting, was_taken).await;
             *turn = Some(sequencer);
             if !is_open {
                 break;
             }
         }
         // Whoever blocks and comes now is refused like everybody.
-        drop(turns.0.lock().await.take());
+        drop(turns.sequencer.lock().await.take());
         // Dropping what still waits answers it with `Closed`.
         self.queue.close();
         drop(buffer);
@@ -126,8 +135,9 @@ impl Driver {
         self.shutdown().await;
     }
 
-    /// Serves until nothing waits any more, and says whether the stream is still open.
-    async fn serve(&mut self, sequencer: &mut Sequencer, waiting: &mut VecDeque<Request>) -> bool {
+    /// Serves until nothing waits any more, and says whether the stream is still open. `was_taken`: somebody
+    /// else was at the sequencer meanwhile.
+    async fn serve(&mut self, sequencer: &mut Sequencer, waiting: &mut VecDeque<Request>, mut was_taken: bool) -> bool {
         while let Some(first) = waiting.pop_front() {
             self.shared.counters.waiting(waiting.len());
             let back = match first {
@@ -144,13 +154,14 @@ impl Driver {
                 }
                 Request::Append(first) => {
                     let is_blocking = first.is_blocking;
-                    match sequencer.append_group(first, waiting).await {
-                        // It finds nobody here next time, and does without this thread.
-                        1 if is_blocking => 0,
-                        answered => answered,
-                    }
+                    let answered = sequencer.append_group(first, waiting).await;
+                    let is_alone = answered == 1 && waiting.is_empty() && self.queue.is_empty() && !was_taken;
+                    self.turns.is_crowded.store(!is_alone, Ordering::Relaxed);
+                    // Who blocks and is alone does without this thread next time.
+                    if is_alone && is_blocking { 0 } else { answered }
                 }
             };
+            was_taken = false;
             self.linger(waiting, back);
         }
         true

@@ -69,14 +69,16 @@ pub struct Stats {
     pub expired_frames: u64,
     /// How many appends shared a commit, over all commits of appends.
     pub groups: Histogram,
-    /// How long commits took that are on stable storage when they return, in microseconds. Commits of
-    /// imports and of removals count, and so do those that failed. The disk's sync is in it; `sync` is that
-    /// part of it alone, as far as the index tells.
+    /// How long commits took that were asked for as [`Durability::Sync`], on stable storage when they return, in
+    /// microseconds. Commits of imports and of removals count, and so do those that failed. The disk's sync is
+    /// in it; `sync` is that part of it alone, as far as the index tells.
     pub commit_sync: Histogram,
-    /// The same of commits that do not wait for the disk, in microseconds.
+    /// The same of commits that were asked for as [`Durability::Buffered`]. Most indexes do not wait for the disk
+    /// then; redb syncs these, too.
     pub commit_buffered: Histogram,
     /// How long the index waited for stable storage within a commit, in microseconds, for each that tells it
-    /// ([`Committed`](crate::Committed)). It stays empty where the index keeps nothing on a disk.
+    /// ([`Committed`](crate::Committed)), buffered ones among them. It stays empty where the index keeps nothing
+    /// on a disk.
     pub sync: Histogram,
     /// Readers that follow, in history or live, from [`EventStream::read`] until they end or are dropped.
     pub followers: u64,
