@@ -70,7 +70,8 @@ impl Client {
     ///
     /// `Conflict` when one does not, and then none is appended; [`Error::expect_failed`] names it, and has its
     /// actual last id. Over HTTP a condition goes with a frame of its topic, one with each: `Unsupported`
-    /// when there are fewer frames of a topic than different conditions on it.
+    /// when there are fewer frames of a topic than different conditions on it. Without frames the server is not
+    /// asked, and no condition is checked.
     pub async fn append_all_with(&self, frames: Vec<NewFrame>, expect: Vec<(Topic, Expect)>) -> Result<Vec<Frame>> {
         match frames.is_empty() {
             true => Ok(Vec::new()),

@@ -8,8 +8,10 @@ use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Method};
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use xs_core::{Content, ContentHash, ErrorKind, Filter, Frame, FrameId, ReadOptions, Result, TopicPage};
-use xs_wire::{FRAME_LINE_BYTES_MAX, LineSplitter, TopicEntry, TopicsQuery, Version, from_json, paths};
+use xs_core::{Content, ContentHash, Error, ErrorKind, Filter, Frame, FrameId, ReadOptions, Result, TopicPage};
+use xs_wire::{
+    BareStatus, FRAME_LINE_BYTES_MAX, Health, LineSplitter, TopicEntry, TopicsQuery, Version, from_json, paths,
+};
 
 use crate::body::Upload;
 use crate::connect::Connector;
@@ -98,7 +100,8 @@ impl Client {
     async fn frame_at(&self, path: String) -> Result<Option<Frame>> {
         match self.body_of(Request::new(Method::GET, path)).await {
             Ok(body) => parse_frame(text(&body.bytes(FRAME_LINE_BYTES_MAX).await?)?).map(Some),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            // One that comes bare is of something in between, which knows of no frames.
+            Err(error) if error.kind() == ErrorKind::NotFound && BareStatus::of(&error).is_none() => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -157,9 +160,20 @@ impl Client {
     }
 
     /// Whether the server works: `Unavailable` when a commit has failed and its stream wants to be opened
-    /// again, `Closed` when it is closed.
+    /// again, `Closed` when it is closed, `Unsupported` when what answers is no server of xs.
     pub async fn health(&self) -> Result<()> {
-        self.request(Request::new(Method::GET, paths::HEALTH)).await.map(drop)
+        let body = self.body_of(Request::new(Method::GET, paths::HEALTH)).await?;
+        let answer = body.bytes(FRAME_LINE_BYTES_MAX).await;
+        match answer.and_then(|answer| from_json::<Health>(&answer)) {
+            Ok(Health { status }) if status == "ok" => Ok(()),
+            // It broke off.
+            Err(error) if error.kind() == ErrorKind::Unavailable => Err(error),
+            // A page of somebody else's, under a status of success.
+            _ => {
+                let message = format!("what answers at {} is no server of xs", self.endpoint());
+                Err(Error::new(ErrorKind::Unsupported, message))
+            }
+        }
     }
 
     /// The server's numbers, as Prometheus reads them.

@@ -55,6 +55,54 @@ async fn other_bytes_than_were_asked_for_are_corrupt() {
     serving.await.unwrap();
 }
 
+/// Answers each connection once, with these.
+fn answering(fake: Fake, answers: Vec<(&'static str, String)>) -> tokio::task::JoinHandle<()> {
+    tokio::spawn(async move {
+        for (status, body) in answers {
+            let mut talk = fake.accept().await;
+            talk.head().await;
+            talk.answer(status, &body).await;
+        }
+    })
+}
+
+#[tokio::test]
+async fn a_page_of_somebody_else_is_no_health() {
+    let fake = Fake::start().await;
+    let client = client(fake.endpoint());
+    let well = [r#"{"status":"ok"}"#, r#"{"status":"ok","since":1}"#].map(str::to_owned);
+    let long = format!(r#"{{"status":"ok","more":"{}"}}"#, "x".repeat(4 << 20));
+    let others = ["", "<html>Welcome</html>", "{}", r#"{"status":"UP"}"#, r#""ok""#, &long].map(str::to_owned);
+    let latched = error("Unavailable", "writes are refused until the server is started again");
+    let answers = well.iter().chain(&others).map(|body| ("200 OK", body.clone()));
+    let serving = answering(fake, answers.chain([("503 Service Unavailable", latched)]).collect());
+    for body in &well {
+        assert!(client.health().await.is_ok(), "{body}");
+    }
+    for body in &others {
+        let error = client.health().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{}: {error}", body.len());
+        assert!(error.to_string().contains("no server of xs"), "{error}");
+    }
+    let error = client.health().await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Unavailable && error.to_string().contains("started again"), "{error}");
+    serving.await.unwrap();
+}
+
+#[tokio::test]
+async fn only_a_server_of_xs_knows_what_is_not_there() {
+    let fake = Fake::start().await;
+    let client = client(fake.endpoint());
+    let answers = [error("NotFound", "there is no such frame"), "<html>a proxy</html>".to_owned(), String::new()];
+    let serving = answering(fake, answers.map(|body| ("404 Not Found", body)).into());
+    assert_eq!(client.get(id(1)).await.unwrap(), None);
+    for _ in 0..2 {
+        let error = client.get(id(1)).await.unwrap_err();
+        assert!(error.kind() == ErrorKind::NotFound && xs_wire::BareStatus::of(&error).is_some(), "{error}");
+    }
+    serving.await.unwrap();
+}
+
 fn endless() -> Content {
     Content::stream(stream::repeat_with(|| Ok(Bytes::from_static(&[7; 65536]))))
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use xs_core::{ContentHash, Expect, Meta, NewFrame, Result, Topic, Ttl};
 
+use crate::brief::QUOTED_CHARS_MAX;
 use crate::error::invalid;
 use crate::json::to_json;
 use crate::options::{EXPECT_FORMS, expect_text, parse_expect};
@@ -71,7 +72,12 @@ impl From<NewFrame> for AppendLine {
 fn read_expect(raw: &RawValue) -> Result<Expect> {
     let text: Option<String> = serde_json::from_str(raw.get()).ok();
     let expect = text.as_deref().and_then(parse_expect);
-    expect.ok_or_else(|| invalid(format!("field expect={raw}: {EXPECT_FORMS}")))
+    expect.ok_or_else(|| {
+        let text = raw.get();
+        // In quotes it is cut as one, whatever quotes it holds.
+        let shown = if text.len() > QUOTED_CHARS_MAX { format!("{text:?}") } else { text.to_owned() };
+        invalid(format!("field expect={shown}: {EXPECT_FORMS}"))
+    })
 }
 
 /// What is unknown is refused, so that nothing is lost in silence.
@@ -159,6 +165,24 @@ mod tests {
         ] {
             let error = AppendLine::parse(&text).unwrap_err();
             assert!(error.kind() == ErrorKind::InvalidInput && error.to_string().contains(name), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_not_repeated_at_any_length() {
+        let long = "x".repeat(100_000);
+        let list = serde_json::to_string(&vec!["no\"ne"; 1000]).unwrap();
+        for (text, end) in [
+            (format!(r#"{{"topic":"a","expect":"{long}"}}"#), EXPECT_FORMS),
+            (format!(r#"{{"topic":"a","expect":{list}}}"#), EXPECT_FORMS),
+            (format!(r#"{{"topic":"a","expect":{}}}"#, "1".repeat(100_000)), EXPECT_FORMS),
+            (format!(r#"{{"topic":"a","ttl":"{long}"}}"#), "at least 1>"),
+            (format!(r#"{{"topic":"a","hash":"{long}"}}"#), "32 bytes>"),
+            (format!(r#"{{"topic":"{}."}}"#, "x".repeat(100)), "ends with a dot"),
+            (format!(r#"{{"topic":"a","{long}":1}}"#), "expected one of"),
+        ] {
+            let error = AppendLine::parse(&text).unwrap_err().to_string();
+            assert!(error.contains(end) && error.contains('…') && error.len() < 400, "{error}");
         }
     }
 }

@@ -1,8 +1,12 @@
 //! An error on its way to a client, and what the client makes of it.
 
+use std::fmt;
+
 use http::StatusCode;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use xs_core::{Error, ErrorKind, ExpectFailed, FrameId, Topic};
+
+use crate::brief::brief;
 
 /// The JSON form of an error.
 ///
@@ -24,7 +28,8 @@ pub struct ErrorBody {
 pub struct ErrorFields {
     /// The name of its [`ErrorKind`].
     pub kind: String,
-    /// A sentence that names what is wrong.
+    /// A sentence that names what is wrong. It is written as [`brief`] makes it.
+    #[serde(serialize_with = "briefly")]
     pub message: String,
     /// There when a condition failed: the topic that it was on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -32,6 +37,10 @@ pub struct ErrorFields {
     /// There when a condition failed: the topic's last id, or `null` for an empty topic.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub actual: Option<Option<FrameId>>,
+}
+
+fn briefly<S: Serializer>(message: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&brief(message))
 }
 
 /// A field that is there, `null` included.
@@ -71,11 +80,35 @@ fn kind_of(status: StatusCode) -> ErrorKind {
     }
 }
 
+/// The source of an error that only its status tells of, since the body that came with it is no [`ErrorBody`]:
+/// most likely something in between has answered. A `404` of that kind says nothing about a store.
+///
+/// What answers a `HEAD` request has no body either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BareStatus(pub StatusCode);
+
+impl BareStatus {
+    /// That of an error, if it has one.
+    pub fn of(error: &Error) -> Option<Self> {
+        std::error::Error::source(error)?.downcast_ref().copied()
+    }
+}
+
+impl fmt::Display for BareStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} came without an error of xs", self.0)
+    }
+}
+
+impl std::error::Error for BareStatus {}
+
 /// The error that a response means: its kind and sentence as its body says, or else as follows from
-/// its status. Where a condition failed, [`Error::expect_failed`] is there again.
+/// its status, with a [`BareStatus`] as its source. Where a condition failed, [`Error::expect_failed`] is
+/// there again.
 pub fn error_of(status: StatusCode, body: &[u8]) -> Error {
     let Ok(ErrorBody { error: ErrorFields { kind, message, topic, actual } }) = serde_json::from_slice(body) else {
-        return Error::new(kind_of(status), format!("the server answered {status}"));
+        let error = Error::new(kind_of(status), format!("the server answered {status}"));
+        return error.with_source(BareStatus(status));
     };
     let known = ErrorKind::ALL.into_iter().find(|known| known.as_str() == kind);
     let error = Error::new(known.unwrap_or_else(|| kind_of(status)), message);
@@ -86,7 +119,7 @@ pub fn error_of(status: StatusCode, body: &[u8]) -> Error {
 }
 
 pub(crate) fn invalid(message: impl Into<String>) -> Error {
-    Error::new(ErrorKind::InvalidInput, message)
+    Error::new(ErrorKind::InvalidInput, brief(&message.into()))
 }
 
 #[cfg(test)]
@@ -106,7 +139,7 @@ mod tests {
             let error = Error::new(kind, "what is wrong");
             let back = error_of(status(kind), &body(&error));
             assert_eq!((back.kind(), back.to_string().as_str()), (kind, "what is wrong"));
-            assert!(back.expect_failed().is_none());
+            assert!(back.expect_failed().is_none() && BareStatus::of(&back).is_none());
         }
     }
 
@@ -148,9 +181,18 @@ mod tests {
         ] {
             let status = StatusCode::from_u16(status).unwrap();
             let error = error_of(status, b"<html>a proxy</html>");
-            assert_eq!(error.kind(), kind, "{status}");
+            assert_eq!((error.kind(), BareStatus::of(&error)), (kind, Some(BareStatus(status))), "{status}");
             assert!(error.to_string().contains(status.as_str()), "{error}");
         }
+    }
+
+    #[test]
+    fn a_value_does_not_come_back_at_any_length() {
+        let error = Error::new(ErrorKind::InvalidInput, format!("topic {:?} is too long", "x".repeat(100_000)));
+        let text = body(&error);
+        assert!(text.len() < 300);
+        let back = error_of(status(error.kind()), &text);
+        assert!(back.to_string().starts_with("topic \"xxx") && back.to_string().ends_with("\" is too long"), "{back}");
     }
 
     #[test]

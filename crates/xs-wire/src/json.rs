@@ -26,6 +26,13 @@ pub struct Version {
     pub format: u32,
 }
 
+/// What `GET /healthz` says of a server that is well.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// `ok`.
+    pub status: String,
+}
+
 /// The JSON text of one of the forms of this crate.
 pub fn to_json(value: &impl Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(|error| Error::new(ErrorKind::Internal, "writing JSON").with_source(error))

@@ -5,7 +5,8 @@
 //!   [`AppendQuery`] and [`TopicsQuery`] are those of the routes, both ways.
 //! * [`AppendLine`] is a frame to append, both ways.
 //! * [`frame_json`] and [`Framing`] write frames; [`LineSplitter`] takes a stream of them apart.
-//! * [`ErrorBody`], [`status`] and [`error_of`] carry an [`Error`](xs_core::Error) over.
+//! * [`ErrorBody`], [`status`] and [`error_of`] carry an [`Error`](xs_core::Error) over; [`BareStatus`] tells one
+//!   that no server of xs has put into words, and [`brief()`] keeps messages short.
 //! * [`paths`] spells the routes.
 //!
 //! Nothing here does I/O, and no HTTP implementation is in this crate's dependency tree.
@@ -25,6 +26,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic))]
 
 mod append;
+mod brief;
 mod error;
 mod frame;
 mod framing;
@@ -35,10 +37,11 @@ mod params;
 pub mod paths;
 
 pub use append::AppendLine;
-pub use error::{ErrorBody, ErrorFields, error_of, status};
+pub use brief::brief;
+pub use error::{BareStatus, ErrorBody, ErrorFields, error_of, status};
 pub use frame::{META_HEADER, decode_meta, encode_meta, frame_json, modified_ms, modified_text, timestamp};
 pub use framing::Framing;
-pub use json::{TopicEntry, Version, from_json, to_json};
+pub use json::{Health, TopicEntry, Version, from_json, to_json};
 pub use lines::{FRAME_LINE_BYTES_MAX, LineSplitter};
 pub use options::{AppendQuery, LastQuery, ReadQuery, TopicsQuery};
 pub use params::{Params, Query};

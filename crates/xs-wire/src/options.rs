@@ -256,6 +256,25 @@ mod tests {
     }
 
     #[test]
+    fn a_bad_option_is_not_repeated_at_any_length() {
+        let long = "x".repeat(10_000);
+        let append = |query: String| AppendQuery::parse(Params::parse(Some(&query))).map(drop);
+        let read = |query: String| read(&query).map(drop);
+        for (result, rule) in [
+            (append(format!("expect={long}")), EXPECT_FORMS),
+            (append(format!("ttl={long}")), "at least 1>"),
+            (read(format!("limit={long}")), "invalid digit"),
+            (read(format!("follow={long}")), "heartbeat"),
+            (read(format!("new={long}")), "expected nothing"),
+            (read(format!("topic=a,{long}.")), "topic"),
+            (read(format!("{long}=1")), "no parameter"),
+        ] {
+            let error = result.unwrap_err().to_string();
+            assert!(error.contains(rule) && error.contains('…') && error.len() < 500, "{error}");
+        }
+    }
+
+    #[test]
     fn read_queries_round_trip() {
         let id: FrameId = ID.parse().unwrap();
         let follows = [Follow::Off, Follow::On, Follow::Pulse(Duration::from_millis(1500))];
