@@ -20,18 +20,36 @@ pub(crate) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
 /// Bytes have come that no request has accounted for: a head that is not complete, or a body that nobody
-/// reads to its end.
+/// reads to its end. Only ever a hint, of how to close and what to say of it: nothing else is ordered by it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Unread(Arc<AtomicBool>);
+pub(crate) struct Unread(Arc<Flags>);
+
+#[derive(Debug, Default)]
+struct Flags {
+    unread: AtomicBool,
+    /// It was so when the last request was answered.
+    left: AtomicBool,
+}
 
 impl Unread {
-    /// Only ever a hint of how to close: nothing else is ordered by it.
     pub(crate) fn set(&self, unread: bool) {
-        self.0.store(unread, Ordering::Relaxed);
+        self.0.unread.store(unread, Ordering::Relaxed);
     }
 
     pub(crate) fn get(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.unread.load(Ordering::Relaxed)
+    }
+
+    /// A request is answered.
+    pub(crate) fn answered(&self) {
+        self.0.left.store(self.get(), Ordering::Relaxed);
+    }
+
+    /// Whether it can be nothing but a head. Behind an answer that left something unread it may be the rest of
+    /// that body, which hyper reads and drops before the connection idles. A client that does not wait for
+    /// its answers may have sent a part of the next head by then, which is not told apart.
+    pub(crate) fn is_head(&self) -> bool {
+        self.get() && !self.0.left.load(Ordering::Relaxed)
     }
 }
 

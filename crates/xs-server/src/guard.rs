@@ -13,7 +13,7 @@ use tower_service::Service as _;
 use tracing::Instrument as _;
 use xs::ErrorKind;
 
-use crate::access::{Access, Admission, Refused};
+use crate::access::{Access, Admission, Refused, is_read};
 use crate::clients::{Client, Followers};
 use crate::connection::Unread;
 use crate::error::ApiError;
@@ -24,6 +24,7 @@ use crate::metrics::ServerCounters;
 use crate::origin::{self, Foreign};
 use crate::trace;
 use crate::watched::{Broken, Outcome, Watched};
+use crate::writes::{Write, Writes};
 
 /// What a server lets in.
 #[derive(Debug)]
@@ -32,11 +33,12 @@ pub(crate) struct Guard {
     limits: Arc<Limits>,
     followers: Arc<Followers>,
     counters: Arc<ServerCounters>,
+    pub(crate) writes: Writes,
 }
 
 impl Guard {
     pub(crate) fn new(access: Access, limits: Arc<Limits>, counters: Arc<ServerCounters>) -> Self {
-        Self { access, limits, followers: Arc::default(), counters }
+        Self { access, limits, followers: Arc::default(), counters, writes: Writes::new() }
     }
 }
 
@@ -48,6 +50,16 @@ pub(crate) struct Connection {
     pub(crate) unread: Unread,
 }
 
+/// A request that comes to the routes.
+struct LetIn {
+    request: Request<Body>,
+    admission: Option<Admission>,
+    /// Of a body, what becomes of it.
+    outcome: Option<Outcome>,
+    /// Of one that may write.
+    write: Option<Write>,
+}
+
 impl Connection {
     /// Answers a request.
     pub(crate) async fn answer(&self, app: Router, request: Request<Incoming>) -> Response {
@@ -57,33 +69,37 @@ impl Connection {
         trace::answered(&span, response.status(), since);
         // Content is bytes of somebody; no browser is to take them for a page or a program.
         response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        self.unread.answered();
         response
     }
 
     async fn pass(&self, mut app: Router, request: Request<Incoming>) -> Response {
         self.unread.set(!request.body().is_end_stream());
-        let fits = TooLarge::check(&request, &self.guard.limits).map_err(Refusal::Head);
-        let admitted = fits.and_then(|()| self.admit(&request)).and_then(|token| Ok((token, self.watch(request)?)));
-        let (token, (mut request, outcome)) = match admitted {
-            Ok(admitted) => admitted,
+        let LetIn { mut request, admission, outcome, write } = match self.let_in(request) {
+            Ok(let_in) => let_in,
             Err(refusal) => {
-                // The routes count what they refuse; what is refused here does not come to them.
-                self.guard.counters.error(ErrorKind::InvalidInput);
                 tracing::info!(peer = %self.peer, ?refusal, "a request is not let in");
-                return refusal.into_response();
+                let response = refusal.into_response();
+                // The routes count what they refuse; what is refused here does not come to them.
+                if let Some(kind) = response.extensions().get::<ErrorKind>() {
+                    self.guard.counters.error(*kind);
+                }
+                return response;
             }
         };
         if request.method() == Method::GET {
             let Guard { limits, followers, .. } = &*self.guard;
-            request.extensions_mut().insert(Client::of(&self.peer, token, limits, followers));
+            request.extensions_mut().insert(Client::of(&self.peer, admission, limits, followers));
         }
         let response = match app.call(request).await {
             Ok(response) => response,
             Err(never) => match never {},
         };
+        // What it appends is appended.
+        drop(write);
         match outcome.and_then(|outcome| outcome.broken()) {
             // The route saw a body that broke off; here it is known why.
-            Some(broken) if !response.status().is_success() => closing(broken.error()),
+            Some(broken) if !response.status().is_success() => broken_off(broken),
             _ => response,
         }
     }
@@ -91,13 +107,25 @@ impl Connection {
     /// Notes why the connection ended early. What is no head at all, or is far too large or too late, hyper
     /// refuses before it is a request; an idle connection that it ends is no error.
     pub(crate) fn ended(&self, error: &hyper::Error) {
-        if error.is_parse() || (error.is_timeout() && self.unread.get()) {
+        if error.is_parse() || (error.is_timeout() && self.unread.is_head()) {
             self.guard.counters.error(ErrorKind::InvalidInput);
             tracing::info!(peer = %self.peer, %error, "the head of a request is refused");
         } else {
             // A client that goes away in the middle is the usual reason.
             tracing::debug!(%error, "a connection ended early");
         }
+    }
+
+    fn let_in(&self, request: Request<Incoming>) -> Result<LetIn, Refusal> {
+        TooLarge::check(&request, &self.guard.limits).map_err(Refusal::Head)?;
+        let admission = self.admit(&request)?;
+        let writes = !is_read(request.method());
+        let write = match writes {
+            true => Some(self.guard.writes.begin().ok_or(Refusal::Stopping)?),
+            false => None,
+        };
+        let (request, outcome) = self.watch(request, admission.clone().filter(|_| writes))?;
+        Ok(LetIn { request, admission, outcome, write })
     }
 
     /// The token that lets a request in, where one is needed.
@@ -115,17 +143,21 @@ impl Connection {
         }
     }
 
-    /// The same request, its body held to its limits.
-    fn watch(&self, request: Request<Incoming>) -> Result<(Request<Body>, Option<Outcome>), Refusal> {
+    /// The same request, its body held to its limits, and to the token that lets it write.
+    fn watch(
+        &self,
+        request: Request<Incoming>,
+        admission: Option<Admission>,
+    ) -> Result<(Request<Body>, Option<Outcome>), Refusal> {
         if request.body().is_end_stream() {
             return Ok((request.map(|_| Body::empty()), None));
         }
         let (head, body) = request.into_parts();
         let limits = &self.guard.limits;
-        let rate_min = limits.body_rate_min(self.peer.place.medium);
+        let rate_min = limits.body_rate_min(&self.peer);
         let watched = Watched::new(body, head.uri.path(), limits, rate_min, self.unread.clone());
         let (body, outcome) = watched.map_err(Refusal::Body)?;
-        Ok((Request::from_parts(head, Body::new(body)), Some(outcome)))
+        Ok((Request::from_parts(head, Body::new(body.admitted_by(admission))), Some(outcome)))
     }
 }
 
@@ -136,6 +168,8 @@ enum Refusal {
     Foreign(Foreign),
     Access(Refused),
     Body(Broken),
+    /// It may write, and the server stops.
+    Stopping,
 }
 
 impl Refusal {
@@ -150,15 +184,31 @@ impl Refusal {
                 ApiError::invalid(foreign.message()).with_status(status).into_response()
             }
             Self::Access(refused) => refused.into_response(),
-            Self::Body(broken) => closing(broken.error()),
+            Self::Body(broken) => broken_off(broken),
+            Self::Stopping => {
+                let stopping = ApiError::new(ErrorKind::Unavailable, "the server stops, and takes no writes");
+                closing(stopping.with_status(StatusCode::SERVICE_UNAVAILABLE))
+            }
         }
     }
 }
 
-/// What is said of a request that was not taken to its end. Nothing more is read after it.
+/// What is said of a body that was not taken to its end.
+fn broken_off(broken: Broken) -> Response {
+    match broken {
+        Broken::Refused(refused) => last(refused.into_response()),
+        broken => closing(broken.error()),
+    }
+}
+
+/// What is said of a request that was not taken to its end.
 fn closing(error: impl Into<ApiError>) -> Response {
     let error: ApiError = error.into();
-    let mut response = error.into_response();
+    last(error.into_response())
+}
+
+/// An answer after which nothing more is read.
+fn last(mut response: Response) -> Response {
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }

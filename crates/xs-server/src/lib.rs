@@ -48,6 +48,7 @@ mod serve;
 mod tls;
 mod trace;
 mod watched;
+mod writes;
 
 pub use access::Access;
 pub use limits::{BODY_FRAMES_BYTES_MAX, CONNECTIONS_LEAST, IMPORT_FRAMES_MAX, Limits, raise_open_files};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use xs::{Error, ErrorKind, Result};
 
-use crate::listen::Medium;
+use crate::listen::Peer;
 
 /// What the server grants its clients: plain data, for whoever runs it to set.
 ///
@@ -30,7 +30,7 @@ pub struct Limits {
     /// Bytes a second that a body has to come at, so that nobody holds a connection for long with a byte now and
     /// then. The client is waited for `body_timeout` in all, and a second more for each so many bytes of the body
     /// that have come; then it is answered with 408. Time in which the server does not read is not counted, and
-    /// Unix sockets are asked for nothing. 0: any rate.
+    /// nothing is asked of Unix sockets and of loopback. 0: any rate.
     pub body_bytes_per_second_min: u64,
     /// How long a client may take no byte of what is sent to it. Then its connection ends, and the log says so.
     pub write_timeout: Duration,
@@ -46,7 +46,8 @@ pub struct Limits {
     /// Followers that one client may have at a time: one address, with one token. More are answered with 429.
     /// Those on Unix sockets are never counted. `None`: 64, and as many as it likes on loopback.
     pub followers_per_client: Option<usize>,
-    /// How long requests under way may take to end when the server stops.
+    /// How long requests under way may take to end when the server stops. Followers go on until those are
+    /// answered that may still append, or three quarters of it have passed.
     pub grace: Duration,
 }
 
@@ -90,24 +91,26 @@ impl Limits {
         Ok(())
     }
 
-    /// Bytes of a head that hyper reads: beyond the limit by so much that most heads that are too large are
+    /// Bytes of a head that hyper reads: so far beyond the limit that a head which is a little too large is
     /// refused in words. hyper itself says nothing but 431.
     pub(crate) fn head_read_bytes(&self) -> usize {
-        self.header_bytes_max.saturating_add(self.header_bytes_max.min(HEAD_ROOM_BYTES))
+        self.header_bytes_max.saturating_add(HEAD_ROOM_BYTES)
     }
 
     /// Bytes that a connection keeps of what comes in, and of what goes out, beside the piece that is being
-    /// written.
+    /// written. hyper has one limit for both.
     pub(crate) fn buffer_bytes(&self) -> usize {
         self.head_read_bytes().max(CHUNK_BYTES)
     }
 
-    /// The rate that is asked of a body that comes over this.
-    pub(crate) fn body_rate_min(&self, medium: Medium) -> Option<NonZeroU64> {
-        match medium {
-            Medium::Socket => None,
-            Medium::Tcp | Medium::Tls => NonZeroU64::new(self.body_bytes_per_second_min),
-        }
+    /// The rate that is asked of a body that comes from there.
+    pub(crate) fn body_rate_min(&self, peer: &Peer) -> Option<NonZeroU64> {
+        NonZeroU64::new(self.body_bytes_per_second_min).filter(|_| !peer.is_local())
+    }
+
+    /// How long followers wait, when the server stops, for what may still append.
+    pub(crate) fn append_grace(&self) -> Duration {
+        self.grace - self.grace / FOLLOWERS_SHARE
     }
 
     /// Of the connections, those that network listeners may have.
@@ -151,8 +154,11 @@ const STORE_FILES: u64 = 384;
 const OPEN_FILES_WANTED: u64 = 65_536;
 /// hyper keeps 8 KiB at least; beyond a mebibyte, heads would be bodies.
 const HEADER_BYTES: std::ops::RangeInclusive<usize> = 8 * 1024..=1024 * 1024;
-/// What hyper reads of a head beyond the limit, which it reads twice where the limit is lower.
-const HEAD_ROOM_BYTES: usize = 256 * 1024;
+/// What hyper reads of a head beyond the limit. Anybody can have it read that much, and both buffers of a
+/// connection grow by it.
+const HEAD_ROOM_BYTES: usize = 16 * 1024;
+/// The part of the grace period, the last, that followers have to end in, whatever is under way.
+const FOLLOWERS_SHARE: u32 = 4;
 /// Bytes of the address of a request. The longest filter is half as long.
 pub(crate) const URI_BYTES_MAX: usize = 32 * 1024;
 /// Headers of a request.
@@ -160,6 +166,8 @@ pub(crate) const HEADERS_MAX: usize = 100;
 /// Headers that hyper reads, so that a few too many are refused in words.
 pub(crate) const HEADERS_READ: usize = 200;
 
+/// Frames that a follower is given, while there are always more, until it looks whether the server stops.
+pub(crate) const STOP_LOOK_FRAMES: u32 = 256;
 /// What a connection adds to the time between two writes to a follower: about what a write takes, and leaves
 /// room for appends.
 pub(crate) const PACE_EACH: Duration = Duration::from_micros(40);
@@ -198,7 +206,10 @@ pub(crate) const TOPICS_AT_ONCE: usize = 64;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::listen::{Medium, Place};
 
     #[test]
     fn the_store_keeps_its_files() {
@@ -232,7 +243,7 @@ mod tests {
     #[test]
     fn what_is_read_of_a_head_is_bounded() {
         for (limit, read, buffer) in
-            [(8192, 16_384, 65_536), (262_144, 524_288, 524_288), (1 << 20, 1_310_720, 1_310_720)]
+            [(8192, 24_576, 65_536), (262_144, 278_528, 278_528), (1 << 20, 1_064_960, 1_064_960)]
         {
             let limits = Limits { header_bytes_max: limit, ..Limits::default() };
             assert_eq!((limits.head_read_bytes(), limits.buffer_bytes()), (read, buffer));
@@ -240,14 +251,32 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_asked_of_the_network() {
+    fn a_rate_is_asked_from_afar() {
         let mut limits = Limits::default();
-        for medium in [Medium::Tcp, Medium::Tls] {
-            assert_eq!(limits.body_rate_min(medium), NonZeroU64::new(500));
+        let peer = |address: &str| Peer {
+            place: Arc::new(Place::new(Medium::Tcp, "")),
+            address: (!address.is_empty()).then(|| address.parse().unwrap()),
+        };
+        for (address, rate) in [
+            ("10.0.0.1:1", NonZeroU64::new(500)),
+            ("[2001:db8::1]:1", NonZeroU64::new(500)),
+            ("127.0.0.1:1", None),
+            ("[::1]:1", None),
+            ("[::ffff:127.0.0.1]:1", None),
+            ("", None),
+        ] {
+            assert_eq!(limits.body_rate_min(&peer(address)), rate, "{address}");
         }
-        assert_eq!(limits.body_rate_min(Medium::Socket), None);
         limits.body_bytes_per_second_min = 0;
-        assert_eq!(limits.body_rate_min(Medium::Tcp), None);
+        assert_eq!(limits.body_rate_min(&peer("10.0.0.1:1")), None);
+    }
+
+    #[test]
+    fn followers_have_the_end_of_the_grace_period() {
+        for (grace, append) in [(0, 0), (100, 75), (10_000, 7500)] {
+            let limits = Limits { grace: Duration::from_millis(grace), ..Limits::default() };
+            assert_eq!(limits.append_grace(), Duration::from_millis(append));
+        }
     }
 
     #[test]

@@ -24,6 +24,7 @@ use crate::listen::{Accepted, Listener, Medium};
 use crate::room::{Room, Taken};
 use crate::routes::{App, app};
 use crate::trace;
+use crate::writes::Writes;
 
 /// One stream behind its listeners.
 #[derive(Debug)]
@@ -64,7 +65,8 @@ impl Server {
     }
 
     /// Serves until `stop` is ready: appends `xs.start`, and at the end `xs.stopping`; then lets
-    /// requests under way finish within a grace period, ends followers, and closes the stream.
+    /// requests under way finish within a grace period, ends followers when they have seen what those
+    /// appended, and closes the stream.
     ///
     /// `InvalidInput` before all that, where a limit is impossible, or a listener beyond loopback was bound for a
     /// server with tokens.
@@ -78,15 +80,10 @@ impl Server {
 
         let limits = Arc::new(limits);
         let (stopping, stopped) = watch::channel(false);
-        let state = App::new(stream.clone(), stopped.clone());
+        let (ending, ended) = watch::channel(false);
+        let state = App::new(stream.clone(), ended);
         let counters = Arc::clone(&state.counters);
-        let serving = Arc::new(Serving {
-            app: app(state),
-            http: http(&limits),
-            guard: Arc::new(Guard::new(access, Arc::clone(&limits), Arc::clone(&counters))),
-            limits: Arc::clone(&limits),
-            stopping: stopped,
-        });
+        let serving = Arc::new(Serving::new(state, access, Arc::clone(&limits), stopped));
         let graceful = GracefulShutdown::new();
         let room = Room::new(&limits);
         let mut accepting = JoinSet::new();
@@ -132,7 +129,7 @@ impl Server {
             false => Ok(()),
         };
         stopping.send_replace(true);
-        if tokio::time::timeout(limits.grace, graceful.shutdown()).await.is_err() {
+        if !finish(graceful, &serving.guard.writes, &ending, &limits).await {
             tracing::warn!(grace = ?limits.grace, "cutting off requests that take longer than the grace period");
         }
         connections.shutdown().await;
@@ -152,16 +149,32 @@ async fn in_time<T>(grace: Duration, doing: &str, work: impl Future<Output = Res
     }
 }
 
+/// Lets what is under way end within the grace period, followers after what may append. Whether it has.
+async fn finish(graceful: GracefulShutdown, writes: &Writes, ending: &watch::Sender<bool>, limits: &Limits) -> bool {
+    let followers = async {
+        writes.drain(limits.append_grace()).await;
+        ending.send_replace(true);
+    };
+    let all = async { tokio::join!(graceful.shutdown(), followers) };
+    tokio::time::timeout(limits.grace, all).await.is_ok()
+}
+
 /// What all connections share.
 struct Serving {
     app: Router,
     http: http1::Builder,
     guard: Arc<Guard>,
     limits: Arc<Limits>,
+    /// Becomes true when the server stops.
     stopping: watch::Receiver<bool>,
 }
 
 impl Serving {
+    fn new(state: App, access: Access, limits: Arc<Limits>, stopping: watch::Receiver<bool>) -> Self {
+        let guard = Guard::new(access, Arc::clone(&limits), Arc::clone(&state.counters));
+        Self { app: app(state), http: http(&limits), guard: Arc::new(guard), limits, stopping }
+    }
+
     /// Serves a connection to its end.
     async fn serve(self: Arc<Self>, accepted: Accepted, watcher: Watcher) {
         let Accepted { wire, peer, tls } = accepted;
@@ -177,8 +190,8 @@ impl Serving {
                 };
                 match shaken {
                     Ok(io) => {
-                        // What came is the handshake, and no head of a request.
-                        unread.set(false);
+                        // What came is the handshake, unless a head began right behind it.
+                        unread.set(!io.get_ref().1.wants_read());
                         Box::new(io)
                     }
                     // Scanners, plain HTTP, clients that do not trust the certificate.
@@ -263,3 +276,6 @@ fn is_of_client(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
+
+#[cfg(test)]
+mod tests;

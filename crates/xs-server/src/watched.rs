@@ -1,5 +1,5 @@
 //! The body of a request, watched on its way in: it may not pause for too long, come too slowly, nor be too
-//! large.
+//! large, and its token has to be one that may write until the end.
 
 use std::num::NonZeroU64;
 use std::pin::Pin;
@@ -15,6 +15,7 @@ use hyper::body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 use xs::{Error, ErrorKind};
 
+use crate::access::{Admission, Refused, Writer};
 use crate::connection::Unread;
 use crate::error::WithStatus;
 use crate::limits::Limits;
@@ -28,6 +29,8 @@ pub(crate) enum Broken {
     Slow(NonZeroU64),
     /// It is larger than so many bytes.
     TooLarge(u64),
+    /// The token that it came with may write no longer.
+    Refused(Refused),
 }
 
 impl Broken {
@@ -42,6 +45,10 @@ impl Broken {
             ),
             Self::TooLarge(most) => {
                 (StatusCode::PAYLOAD_TOO_LARGE, format!("the body is content of more than {most} bytes, the most here"))
+            }
+            Self::Refused(refused) => {
+                let (status, message) = refused.told();
+                (status, message.to_owned())
             }
         };
         Error::new(ErrorKind::InvalidInput, message).with_source(WithStatus(status))
@@ -68,6 +75,8 @@ pub(crate) struct Watched<B> {
     rate_min: Option<NonZeroU64>,
     /// The limit, and what is left of it.
     content: Option<(u64, u64)>,
+    /// `None` where nobody is asked for a token.
+    writer: Option<Writer>,
     /// Since when the client has been waited for.
     waiting: Option<Instant>,
     /// How long it was waited for before that.
@@ -101,12 +110,18 @@ impl<B: HttpBody> Watched<B> {
             timeout: limits.body_timeout,
             rate_min,
             content: content.map(|most| (most, most)),
+            writer: None,
             waiting: None,
             waited: Duration::ZERO,
             received: 0,
             timer: None,
         };
         Ok((watched, outcome))
+    }
+
+    /// The same, only for as long as this token may write.
+    pub(crate) fn admitted_by(self, admission: Option<Admission>) -> Self {
+        Self { writer: admission.map(Writer::new), ..self }
     }
 
     fn break_off<T>(&self, broken: Broken) -> Poll<Option<Result<T, BoxError>>> {
@@ -154,7 +169,11 @@ impl<B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Unpin> HttpBody for Watc
         let this = &mut *self;
         let frame = match Pin::new(&mut this.inner).poll_frame(cx) {
             Poll::Pending => {
-                let broken = ready!(this.late(cx));
+                let refused = this.writer.as_mut().map_or(Poll::Pending, |writer| writer.poll_refused(cx));
+                let broken = match refused {
+                    Poll::Ready(refused) => Broken::Refused(refused),
+                    Poll::Pending => ready!(this.late(cx)),
+                };
                 return this.break_off(broken);
             }
             Poll::Ready(frame) => frame,
@@ -164,6 +183,10 @@ impl<B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Unpin> HttpBody for Watc
         }
         if this.inner.is_end_stream() || frame.is_none() {
             this.unread.set(false);
+            // Nobody has asked yet where all of it was there at once.
+            if let Some(refused) = this.writer.as_ref().and_then(Writer::refused) {
+                return this.break_off(Broken::Refused(refused));
+            }
         }
         let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
         let bytes = u64::try_from(data.map_or(0, Bytes::len)).unwrap_or(u64::MAX);
@@ -192,10 +215,14 @@ impl<B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Unpin> HttpBody for Watc
 #[cfg(test)]
 mod tests {
     use axum::body::Body;
-    use futures::StreamExt as _;
+    use axum::response::IntoResponse as _;
+    use futures::{FutureExt as _, StreamExt as _};
+    use http::{HeaderMap, HeaderValue, Method, header};
     use tokio::sync::mpsc;
 
     use super::*;
+    use crate::access::Access;
+    use crate::error::ApiError;
 
     fn limits(content_bytes_max: Option<u64>) -> Limits {
         Limits { body_timeout: Duration::from_millis(1000), content_bytes_max, ..Limits::default() }
@@ -288,6 +315,39 @@ mod tests {
         assert!(chunks.next().await.unwrap().is_err());
         assert!((1000..1100).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
         assert_eq!(outcome.broken(), Some(Broken::Late(Duration::from_millis(1000))));
+    }
+
+    #[tokio::test]
+    async fn a_body_needs_its_token_to_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tokens");
+        std::fs::write(&path, "one").unwrap();
+        let access = Access::from_file(&path).unwrap();
+        let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static("Bearer one"))]);
+        let admission = access.admit(&Method::POST, "/cas", &headers).unwrap();
+        for (left, refused) in [("two\none", None), ("read-only one", Some(Refused::ReadOnly))] {
+            for waits in [false, true] {
+                std::fs::write(&path, "one").unwrap();
+                access.reload().unwrap();
+                let (sender, body) = sent();
+                let (watched, outcome) = Watched::new(body, "/cas", &limits(None), None, Unread::default()).unwrap();
+                let mut chunks = Body::new(watched.admitted_by(admission.clone())).into_data_stream();
+                sender.send("1").await.unwrap();
+                assert_eq!(chunks.next().await.unwrap().unwrap(), "1");
+                if waits {
+                    assert!(chunks.next().now_or_never().is_none());
+                }
+                std::fs::write(&path, left).unwrap();
+                access.reload().unwrap();
+                // It is noticed while nothing comes, or at the end.
+                let kept = (waits && refused.is_some()).then_some(sender);
+                let broken = chunks.next().await.transpose().is_err();
+                drop(kept);
+                assert_eq!((broken, outcome.broken()), (refused.is_some(), refused.map(Broken::Refused)));
+            }
+        }
+        let error = Broken::Refused(Refused::UnknownToken).error();
+        assert_eq!(ApiError::from(error).into_response().status(), StatusCode::UNAUTHORIZED);
     }
 
     #[tokio::test]

@@ -179,6 +179,50 @@ async fn followers_break_off_when_their_token_is_withdrawn() {
     server.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_break_off_when_their_token_may_write_no_longer() {
+    let (server, path, access, _dir) = with_tokens().await;
+    let frame = server.stream.append(Frame::topic("a").unwrap(), ()).await.unwrap();
+    let line = frame.to_json().unwrap() + "\n";
+    for (left, status) in [("the-reader\n", 401), ("read-only the-writer\n", 403)] {
+        std::fs::write(&path, TOKENS).unwrap();
+        access.reload().unwrap();
+        let mut uploads = Vec::new();
+        for (target, begun) in
+            [("/append/a", "hello"), ("/append", "{\"topic\":\"a\"}\n"), ("/cas", "hello"), ("/import", &*line)]
+        {
+            let mut io = server.tcp().await;
+            let token = bearer("the-writer");
+            let head = format!("POST {target} HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n{token}");
+            io.write_all(format!("{head}Content-Length: 10000\r\n\r\n").as_bytes()).await.unwrap();
+            // The server waits for it then.
+            until(&mut io, "100 Continue\r\n\r\n").await;
+            io.write_all(begun.as_bytes()).await.unwrap();
+            uploads.push((target, io));
+        }
+        // One of another token goes on.
+        let mut other = server.tcp().await;
+        let head = "POST /append/other HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nExpect: 100-continue\r\n";
+        let head = format!("{head}Content-Length: 10\r\n{}\r\n", bearer("the-other-writer"));
+        other.write_all(head.as_bytes()).await.unwrap();
+        until(&mut other, "100 Continue\r\n\r\n").await;
+        std::fs::write(&path, format!("the-other-writer\n{left}")).unwrap();
+        access.reload().unwrap();
+        for (target, mut io) in uploads {
+            let answer = Answer::of(&rest(&mut io).await);
+            assert_eq!(answer.status, status, "{target}");
+            assert_eq!(answer.error().0, "InvalidInput");
+            assert!(answer.head.contains("connection: close"), "{}", answer.head);
+            assert_eq!(answer.head.contains("www-authenticate: "), status == 401, "{}", answer.head);
+        }
+        other.write_all(b"helloworld").await.unwrap();
+        assert_eq!(Answer::of(&rest(&mut other).await).status, 200);
+    }
+    let topics: Vec<String> = server.frames().await.iter().map(|frame| frame.topic.to_string()).collect();
+    assert_eq!(topics, ["a", "other", "other"]);
+    server.stop().await;
+}
+
 /// Reads until this text has come.
 async fn until(io: &mut (impl AsyncRead + Unpin), text: &str) -> String {
     let mut seen = Vec::new();

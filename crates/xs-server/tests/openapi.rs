@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use axum::body::Body;
 use inside::{Answer, Api, CONTENT, ID, TOPIC, request};
 use serde_json::{Value, json};
-use xs::ContentHash;
+use xs::{ContentHash, ErrorKind};
 
 /// One method of one path, as it is described.
 struct Operation {
@@ -204,6 +204,35 @@ async fn its_bounds_are_those_of_the_routes() {
     }
 }
 
+#[tokio::test]
+async fn a_filter_holds_as_many_patterns_as_is_described() {
+    let of = |count: usize| (0..count).map(|n| format!("t{n}")).collect::<Vec<_>>().join(",");
+    let mut tried = BTreeSet::new();
+    for operation in operations(&description().await) {
+        for (place, name) in [("query", "topic"), ("path", "filter")] {
+            let restricted = operation.restricted(place);
+            let Some((_, schema)) = restricted.iter().find(|(found, _)| *found == name) else { continue };
+            assert!(schema["pattern"].as_str().unwrap().ends_with("){0,63}$"), "{schema}");
+            assert!(schema["description"].as_str().unwrap().contains("64 patterns"), "{schema}");
+            // One that another covers is not counted.
+            for (filter, good) in [(of(64), true), (of(65), false), (format!("{},t0", of(64)), true)] {
+                let target = match place {
+                    "query" => format!("{}?{name}={filter}", operation.target(None)),
+                    _ => operation.target(Some((name, filter.as_str()))),
+                };
+                let answer = operation.call(&target, &[]).await;
+                assert_eq!(answer.status != 400, good, "{}: {}", operation.label(), answer.text());
+                if !good {
+                    check(&operation, &answer, name);
+                    check(&operation, &answer, "at most 64 patterns");
+                }
+            }
+            tried.insert(operation.label());
+        }
+    }
+    assert_eq!(tried, ["get /", "get /last/{filter}"].map(str::to_owned).into());
+}
+
 /// What the patterns of parameters allow and do not, and the routes no less and no more.
 fn examples(name: &str) -> Vec<(&'static str, bool)> {
     match name {
@@ -267,6 +296,13 @@ async fn a_line_to_append_holds_what_is_described() {
     let parameters = description["paths"]["/append/{topic}"]["post"]["parameters"].as_array().unwrap();
     let expect = parameters.iter().find(|parameter| parameter["name"] == "expect").unwrap();
     assert_eq!(fields["expect"]["pattern"], expect["schema"]["pattern"]);
+}
+
+#[tokio::test]
+async fn the_kinds_of_errors_are_all_described() {
+    let description = description().await;
+    let kind = description.pointer("/components/schemas/Error/properties/error/properties/kind").unwrap();
+    assert_eq!(kind["enum"], json!(ErrorKind::ALL.map(ErrorKind::as_str)));
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,20 +56,24 @@ async fn start(tls: &Tls, limits: Limits) -> Running {
     Running::start_at("tls://127.0.0.1:0", &binding, limits, Access::open()).await
 }
 
+fn trusting(trusted: &CertificateDer<'static>, version: &'static SupportedProtocolVersion) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    roots.add(trusted.clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth()
+}
+
 async fn connect(
     server: &Running,
     trusted: &CertificateDer<'static>,
     version: &'static SupportedProtocolVersion,
     protocols: &[&[u8]],
 ) -> std::io::Result<TlsStream<TcpStream>> {
-    let mut roots = RootCertStore::empty();
-    roots.add(trusted.clone()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[version])
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let mut config = trusting(trusted, version);
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     let name = ServerName::try_from("localhost").unwrap();
     let shaken = TlsConnector::from(Arc::new(config)).connect(name, server.tcp().await);
@@ -182,6 +187,30 @@ async fn what_is_no_handshake_ends_and_holds_up_nobody() {
             assert!(!said.unwrap().starts_with(b"HTTP"));
             ended += 1;
         }
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_begins_with_the_handshake_and_never_comes_is_counted() {
+    let (files, certificate) = Files::new();
+    let mut limits = Limits::default();
+    limits.header_timeout = Duration::from_millis(500);
+    let server = start(&files.tls(), limits).await;
+    let connector = TlsConnector::from(Arc::new(trusting(&certificate, &TLS13)));
+    let name = ServerName::try_from("localhost").unwrap();
+    // It is kept until there are keys, and goes out with the last words of the handshake.
+    let shaken =
+        connector.connect_with(name, server.tcp().await, |client| client.writer().write_all(b"GET /").unwrap());
+    let mut io = timeout(PATIENCE, shaken).await.unwrap().unwrap();
+    assert!(rest(&mut io).await.is_empty(), "what is no request is not answered");
+    let start = std::time::Instant::now();
+    loop {
+        let metrics = exchange(server.socket().await, &request("GET", "/metrics", "", "")).await.body;
+        if metrics.contains("xs_errors_total{kind=\"InvalidInput\"} 1\n") {
+            break;
+        }
+        assert!(start.elapsed() < PATIENCE, "it is not counted: {metrics}");
     }
     server.stop().await;
 }

@@ -1,5 +1,6 @@
 //! Who may read, and who may write.
 
+mod admission;
 mod credentials;
 mod tokens;
 
@@ -16,6 +17,7 @@ use crate::error::ApiError;
 use crate::files;
 use tokens::{Rights, Tokens};
 
+pub(crate) use admission::{Admission, Writer};
 pub(crate) use tokens::TokenId;
 
 /// What a client is asked to come with: either form of the same token.
@@ -50,15 +52,8 @@ pub struct Access {
 
 struct TokenFile {
     path: PathBuf,
-    /// Followers watch it for the token that they came with.
+    /// Followers, and requests whose bodies still come, watch it for the token that they came with.
     tokens: watch::Sender<Tokens>,
-}
-
-/// By which token a request was let in.
-#[derive(Clone)]
-pub(crate) struct Admission {
-    token: TokenId,
-    file: Arc<TokenFile>,
 }
 
 /// Why a request is not let in.
@@ -91,8 +86,9 @@ impl Access {
     }
 
     /// Reads the file again; requests from now on need a token that it holds. Of those under way, followers
-    /// whose token is gone break off, and all others go on. Without any token in the file, nobody is let in. On
-    /// failure, the tokens stay what they are.
+    /// whose token is gone break off, and so do bodies that still come with a token that may write no longer;
+    /// all others go on. Without any token in the file, nobody is let in. On failure, the tokens stay what they
+    /// are.
     pub fn reload(&self) -> Result<()> {
         if let Some(file) = &self.file {
             let tokens = read(&file.path)?;
@@ -137,39 +133,21 @@ impl fmt::Debug for Access {
     }
 }
 
-impl Admission {
-    pub(crate) fn token(&self) -> TokenId {
-        self.token
-    }
-
-    /// Ready once the token is no longer in the file. As long as it is there, it may at least read.
-    pub(crate) fn withdrawn(&self) -> impl Future<Output = ()> + Send + use<> {
-        let (mut tokens, token) = (self.file.tokens.subscribe(), self.token);
-        async move {
-            // Without a sender, nobody reads the file again.
-            if tokens.wait_for(|tokens| !tokens.holds(token)).await.is_err() {
-                std::future::pending().await
-            }
-        }
-    }
-}
-
-impl fmt::Debug for Admission {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Admission").field("file", &self.file.path).finish_non_exhaustive()
-    }
-}
-
 impl Refused {
-    pub(crate) fn into_response(self) -> Response {
-        let (status, message) = match self {
+    /// What a client is told.
+    pub(crate) fn told(self) -> (StatusCode, &'static str) {
+        match self {
             Self::NoToken => (
                 StatusCode::UNAUTHORIZED,
                 "a token is needed: header Authorization with Bearer and the token, or with Basic and it as password",
             ),
             Self::UnknownToken => (StatusCode::UNAUTHORIZED, "header Authorization holds no token that is valid here"),
             Self::ReadOnly => (StatusCode::FORBIDDEN, "this token is for reading only"),
-        };
+        }
+    }
+
+    pub(crate) fn into_response(self) -> Response {
+        let (status, message) = self.told();
         let mut response = ApiError::invalid(message).with_status(status).into_response();
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));
@@ -179,7 +157,7 @@ impl Refused {
 }
 
 /// What only reads. Every other method is taken for one that writes, known or not.
-fn is_read(method: &Method) -> bool {
+pub(crate) fn is_read(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
@@ -198,6 +176,8 @@ fn read(path: &Path) -> Result<Tokens> {
 
 #[cfg(test)]
 mod tests {
+    use std::task::{Context, Poll, Waker};
+
     use futures::future::FutureExt as _;
 
     use super::*;
@@ -302,5 +282,27 @@ mod tests {
         assert!(withdrawn.now_or_never().is_some());
         // One that was let in just before.
         assert!(admission.withdrawn().now_or_never().is_some());
+    }
+
+    #[test]
+    fn a_writer_is_refused_once_its_token_may_not_write() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tokens");
+        std::fs::write(&path, "one\n").unwrap();
+        let access = Access::from_file(&path).unwrap();
+        let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static("Bearer one"))]);
+        let mut writer = Writer::new(access.admit(&Method::POST, "/cas", &headers).unwrap().unwrap());
+        let mut polled = || writer.poll_refused(&mut Context::from_waker(Waker::noop()));
+        for (there, refused) in [
+            ("two\none\n", None),
+            ("read-only one\n", Some(Refused::ReadOnly)),
+            ("read-write one\n", None),
+            ("two\n", Some(Refused::UnknownToken)),
+        ] {
+            std::fs::write(&path, there).unwrap();
+            access.reload().unwrap();
+            assert_eq!(polled(), refused.map_or(Poll::Pending, Poll::Ready), "{there:?}");
+        }
+        assert_eq!(writer.refused(), Some(Refused::UnknownToken));
     }
 }

@@ -78,9 +78,9 @@ impl Tokens {
         Some((token.id(), token.rights))
     }
 
-    /// Whether a token that was found once is still among them.
-    pub(super) fn holds(&self, id: TokenId) -> bool {
-        self.0.iter().any(|token| token.id() == id)
+    /// What a token that was found once may do, as long as it is among them.
+    pub(super) fn rights(&self, id: TokenId) -> Option<Rights> {
+        self.0.iter().find(|token| token.id() == id).map(|token| token.rights)
     }
 }
 
@@ -123,7 +123,9 @@ mod tests {
         }
         let plain = tokens.find(b"plain").unwrap().0;
         assert_ne!(plain, tokens.find(b"last").unwrap().0);
-        assert!(tokens.holds(plain) && !Tokens::parse(b"last").unwrap().holds(plain));
+        assert_eq!(tokens.rights(plain), Some(Rights::ReadWrite));
+        assert_eq!(Tokens::parse(b"read-only plain").unwrap().rights(plain), Some(Rights::ReadOnly));
+        assert_eq!(Tokens::parse(b"last").unwrap().rights(plain), None);
     }
 
     #[test]

@@ -93,6 +93,13 @@ pub(crate) struct Peer {
     pub(crate) address: Option<SocketAddr>,
 }
 
+impl Peer {
+    /// On this machine: at a socket, or on loopback.
+    pub(crate) fn is_local(&self) -> bool {
+        self.address.is_none_or(|address| address.ip().to_canonical().is_loopback())
+    }
+}
+
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.address {

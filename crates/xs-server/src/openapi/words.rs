@@ -20,6 +20,8 @@ const TOPIC: &str = r"[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*";
 const ID: &str = "[0-9A-Fa-f][0-9A-Za-z]{24}";
 /// The last of the 43 digits holds 4 bits.
 pub(super) const HASH: &str = "^sha256-[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$";
+/// What core takes of a filter.
+const FILTER_PATTERNS_MAX: usize = 64;
 
 /// What there is to say about one method of a route.
 pub(crate) struct About(OperationBuilder);
@@ -131,10 +133,16 @@ pub(crate) fn topic() -> ObjectBuilder {
     pattern(format!("^{TOPIC}$")).min_length(Some(1)).max_length(Some(xs::TOPIC_BYTES_MAX))
 }
 
-/// At most 64 patterns that do not cover each other.
+/// The patterns of one filter.
 pub(crate) fn filter() -> ObjectBuilder {
     let part = format!(r"(\*|{TOPIC}(\.\*)?)");
-    pattern(format!("^{part}(,{part})*$"))
+    let more = FILTER_PATTERNS_MAX - 1;
+    let about = format!(
+        "At most {FILTER_PATTERNS_MAX} patterns, not counting those that another covers; names of at most {} bytes",
+        xs::TOPIC_BYTES_MAX
+    );
+    // That some cover others is more than an expression can tell: here they all count.
+    pattern(format!("^{part}(,{part}){{0,{more}}}$")).description(Some(about))
 }
 
 /// What an append takes, which is bounded where frames of old are not.

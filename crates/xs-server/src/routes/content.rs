@@ -1,20 +1,18 @@
 //! `/cas`: content in and out.
 
 use axum::body::Body;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use futures::{StreamExt as _, TryStreamExt as _};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use xs::{ByteRange, ContentHash, ContentInfo};
-use xs_wire::Params;
 
 use super::body::{broke_off, content};
 use super::{App, Segment};
 use crate::error::{ApiError, ApiResult};
 use crate::openapi::{self, About, BYTES, TEXT, answer};
 
-pub(super) async fn post(State(app): State<App>, RawQuery(query): RawQuery, body: Body) -> ApiResult {
-    Params::parse(query.as_deref()).finish()?;
+pub(super) async fn post(State(app): State<App>, body: Body) -> ApiResult {
     match app.stream.put(content(body)).await? {
         Some(hash) => Ok(hash.to_string().into_response()),
         None => Err(ApiError::invalid("the body is empty")),
@@ -29,13 +27,7 @@ pub(super) fn about_post() -> About {
 }
 
 /// Ranges are for GET alone (RFC 9110, section 14.2).
-pub(super) async fn head(
-    State(app): State<App>,
-    hash: Segment,
-    RawQuery(query): RawQuery,
-    request: HeaderMap,
-) -> ApiResult {
-    Params::parse(query.as_deref()).finish()?;
+pub(super) async fn head(State(app): State<App>, hash: Segment, request: HeaderMap) -> ApiResult {
     let info = app.stream.content_info(hash.parse()?).await?;
     match is_known(&request, info.hash) {
         true => Ok(not_modified(info.hash)),
@@ -52,13 +44,7 @@ pub(super) fn about_head() -> About {
         .refuses(&["404"])
 }
 
-pub(super) async fn get(
-    State(app): State<App>,
-    hash: Segment,
-    RawQuery(query): RawQuery,
-    request: HeaderMap,
-) -> ApiResult {
-    Params::parse(query.as_deref()).finish()?;
+pub(super) async fn get(State(app): State<App>, hash: Segment, request: HeaderMap) -> ApiResult {
     let hash: ContentHash = hash.parse()?;
     let info = app.stream.content_info(hash).await?;
     if is_known(&request, hash) {

@@ -1,12 +1,12 @@
 //! `POST /import`: frames as they are, one or many.
 
 use axum::body::{Body, BodyDataStream};
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use http::StatusCode;
 use xs::{EventStream, Frame, FrameId, Result};
-use xs_wire::{FRAME_LINE_BYTES_MAX, Framing, LineSplitter, Params};
+use xs_wire::{FRAME_LINE_BYTES_MAX, Framing, LineSplitter};
 
 use super::body::broken_off;
 use super::read::response;
@@ -18,8 +18,7 @@ use crate::openapi::{self, About, JSON, NDJSON, answer, schema};
 
 /// Stores the lines of the body in steps as they come, so that its size does not matter. What was
 /// stored before a line that is refused stays stored: sending all of it again does no harm.
-pub(super) async fn import(State(app): State<App>, RawQuery(query): RawQuery, body: Body) -> ApiResult {
-    Params::parse(query.as_deref()).finish()?;
+pub(super) async fn import(State(app): State<App>, body: Body) -> ApiResult {
     let mut lines = Lines::new(body);
     let mut import = Import::new(app.stream.clone());
     let mut number = 0u64;

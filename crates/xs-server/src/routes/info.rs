@@ -2,18 +2,17 @@
 
 use std::sync::OnceLock;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::IntoResponse as _;
 use http::header;
 use utoipa::openapi::Content;
-use xs_wire::{Params, Version, to_json};
+use xs_wire::{Version, to_json};
 
 use super::{App, json};
 use crate::error::ApiResult;
 use crate::openapi::{self, About, HTML, JSON, answer, schema};
 
-pub(super) async fn version(State(app): State<App>, RawQuery(query): RawQuery) -> ApiResult {
-    Params::parse(query.as_deref()).finish()?;
+pub(super) async fn version(State(app): State<App>) -> ApiResult {
     let (index, format, cas) = app.stream.parts();
     let version = env!("CARGO_PKG_VERSION").to_owned();
     Ok(json(to_json(&Version { version, index: index.to_owned(), cas: cas.to_owned(), format })?))
@@ -25,9 +24,8 @@ pub(super) fn about_version() -> About {
 }
 
 /// The description of the routes. It is made once, of the list that the router is made of.
-pub(super) async fn openapi(RawQuery(query): RawQuery) -> ApiResult {
+pub(super) async fn openapi() -> ApiResult {
     static TEXT: OnceLock<String> = OnceLock::new();
-    Params::parse(query.as_deref()).finish()?;
     let text = match TEXT.get() {
         Some(text) => text,
         None => {

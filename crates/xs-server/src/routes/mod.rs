@@ -33,16 +33,17 @@ use crate::openapi::{self, Route};
 #[derive(Clone, Debug)]
 pub(crate) struct App {
     pub(crate) stream: EventStream,
-    /// Becomes true when the server stops: followers end, so that they do not hold it up.
-    pub(crate) stopping: watch::Receiver<bool>,
+    /// Becomes true when the server stops and nothing appends any more: followers end, so that they do not
+    /// hold it up.
+    pub(crate) ending: watch::Receiver<bool>,
     /// What followers share.
     pub(crate) encoded: Arc<Encoded>,
     pub(crate) counters: Arc<ServerCounters>,
 }
 
 impl App {
-    pub(crate) fn new(stream: EventStream, stopping: watch::Receiver<bool>) -> Self {
-        Self { stream, stopping, encoded: Arc::new(Encoded::new()), counters: Arc::default() }
+    pub(crate) fn new(stream: EventStream, ending: watch::Receiver<bool>) -> Self {
+        Self { stream, ending, encoded: Arc::new(Encoded::new()), counters: Arc::default() }
     }
 }
 
@@ -91,13 +92,16 @@ fn routes() -> Vec<Route> {
         Route::at("/last").get(frames::last_of_all, frames::about_last_of_all()),
         Route::at("/last/{filter}").get(frames::last, frames::about_last()),
         Route::at("/topics").get(frames::topics, frames::about_topics()),
-        Route::at("/cas").post(content::post, content::about_post()),
-        Route::at("/cas/{*hash}").get(content::get, content::about_get()).head(content::head, content::about_head()),
-        Route::at("/import").post(import::import, import::about_import()),
-        Route::at("/version").get(info::version, info::about_version()),
+        Route::at("/cas").post(content::post, content::about_post()).without_parameters(),
+        Route::at("/cas/{*hash}")
+            .get(content::get, content::about_get())
+            .head(content::head, content::about_head())
+            .without_parameters(),
+        Route::at("/import").post(import::import, import::about_import()).without_parameters(),
+        Route::at("/version").get(info::version, info::about_version()).without_parameters(),
         Route::at("/healthz").get(health::healthz, info::about_healthz()).without_parameters(),
         Route::at("/metrics").get(health::metrics, info::about_metrics()).without_parameters(),
-        Route::at("/openapi.json").get(info::openapi, info::about_openapi()),
+        Route::at("/openapi.json").get(info::openapi, info::about_openapi()).without_parameters(),
         Route::at("/ui").get(console::page, info::about_console()).without_parameters(),
         Route::at("/ui/{file}").get(console::file, info::about_console_file()).without_parameters(),
         Route::at("/{id}").get(frames::get, frames::about_get()).delete(frames::remove, frames::about_remove()),

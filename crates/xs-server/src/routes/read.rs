@@ -92,7 +92,7 @@ pub(super) fn follow(app: &App, client: &Client, options: ReadOptions, encoder: 
     let following = client.follow()?;
     let is_live = options.new;
     let encoder = encoder.follower(&app.encoded, is_live);
-    let frames = UntilStopped::new(app.stream.read(options), app.stopping.clone());
+    let frames = UntilStopped::new(app.stream.read(options), app.ending.clone());
     let frames = UntilWithdrawn::new(frames, following);
     let frames = Paced::new(frames, is_live, Arc::clone(&app.counters));
     Ok(response(app, frames, encoder))

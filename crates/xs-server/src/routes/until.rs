@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use xs::{Error, ErrorKind, Frame, Reader, Result};
 
 use crate::clients::Following;
+use crate::limits::STOP_LOOK_FRAMES;
 
 /// A follower that ends when the server stops, and not before it was given everything that had been appended by
 /// then. Where that takes longer than the grace period, its answer is cut off, so that nobody takes a part for
@@ -17,6 +18,8 @@ pub(super) struct UntilStopped {
     frames: Reader,
     /// `None` once it has come.
     stop: Option<BoxFuture<'static, ()>>,
+    /// Frames given since it was looked at.
+    given: u32,
 }
 
 impl UntilStopped {
@@ -27,7 +30,7 @@ impl UntilStopped {
                 std::future::pending().await
             }
         };
-        Self { frames, stop: Some(stop.boxed()) }
+        Self { frames, stop: Some(stop.boxed()), given: 0 }
     }
 }
 
@@ -37,13 +40,21 @@ impl Stream for UntilStopped {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame>>> {
         let this = self.get_mut();
         let next = this.frames.poll_next_unpin(cx);
-        // While there is more to give, it does not matter, and asking each time would cost.
-        if next.is_pending() && this.stop.as_mut().is_some_and(|stop| stop.poll_unpin(cx).is_ready()) {
-            this.stop = None;
-            this.frames.end_at_tail();
-            return this.frames.poll_next_unpin(cx);
+        this.given += 1;
+        // Asking each time would cost. To a client that is slower than the stream there is always more to give.
+        if next.is_ready() && this.given < STOP_LOOK_FRAMES {
+            return next;
         }
-        next
+        this.given = 0;
+        if this.stop.as_mut().is_none_or(|stop| stop.poll_unpin(cx).is_pending()) {
+            return next;
+        }
+        this.stop = None;
+        this.frames.end_at_tail();
+        match next {
+            Poll::Pending => this.frames.poll_next_unpin(cx),
+            ready => ready,
+        }
     }
 }
 
@@ -83,11 +94,16 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
+    use http::{HeaderMap, HeaderValue, Method, header};
     use tokio::time::Instant;
     use xs::memory::{MemoryCas, MemoryStore};
-    use xs::{EventStream, Filter, ReadOptions, Settings};
+    use xs::{EventStream, Filter, FrameId, ReadOptions, Settings};
 
     use super::*;
+    use crate::access::Access;
+    use crate::clients::Client;
+    use crate::limits::Limits;
+    use crate::listen::{Medium, Peer, Place};
 
     async fn open() -> EventStream {
         let (store, cas) = (Arc::new(MemoryStore::new()), Arc::new(MemoryCas::new()));
@@ -121,6 +137,50 @@ mod tests {
             assert_eq!((given.len(), given.last().unwrap().as_str()), (frames, "xs.stopping"));
         }
         assert_eq!(start.elapsed(), Duration::ZERO, "they waited");
+    }
+
+    #[tokio::test]
+    async fn a_stop_is_noticed_while_there_is_always_more() {
+        let stream = open().await;
+        let (stopping, stopped) = watch::channel(false);
+        append(&stream, "a").await;
+        let mut follower = UntilStopped::new(stream.read(ReadOptions::follow()), stopped);
+        follower.next().await.unwrap().unwrap();
+        stopping.send_replace(true);
+        for _ in 0..STOP_LOOK_FRAMES * 4 {
+            append(&stream, "a").await;
+            match follower.next().await {
+                Some(frame) => assert_eq!(frame.unwrap().topic.as_str(), "a"),
+                None => return,
+            }
+        }
+        panic!("it goes on for as long as there is something");
+    }
+
+    #[tokio::test]
+    async fn a_withdrawn_token_breaks_off_in_the_middle_of_history() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tokens");
+        std::fs::write(&path, "one").unwrap();
+        let access = Access::from_file(&path).unwrap();
+        let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static("Bearer one"))]);
+        let admission = access.admit(&Method::GET, "/", &headers).unwrap();
+        let peer = Peer { place: Arc::new(Place::new(Medium::Tcp, "")), address: None };
+        let client = Client::of(&peer, admission, &Limits::default(), &Arc::default());
+        // There is always more of it.
+        let history = futures::stream::repeat_with(|| Ok::<_, Error>(Frame::topic("a").unwrap().with_id(FrameId::MIN)));
+        let mut follower = UntilWithdrawn::new(history, client.follow().unwrap());
+        let mut given = || follower.next().now_or_never().unwrap();
+        for left in ["one", "read-only one"] {
+            std::fs::write(&path, left).unwrap();
+            access.reload().unwrap();
+            assert!(given().unwrap().is_ok(), "{left}");
+        }
+        std::fs::write(&path, "two").unwrap();
+        assert!(given().unwrap().is_ok(), "nobody asked for it");
+        access.reload().unwrap();
+        assert_eq!(given().unwrap().unwrap_err().kind(), ErrorKind::InvalidInput);
+        assert!(given().is_none() && given().is_none());
     }
 
     #[tokio::test(start_paused = true)]
