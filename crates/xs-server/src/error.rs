@@ -3,7 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use xs::{Error, ErrorKind};
-use xs_wire::{ErrorBody, ErrorFields, to_json};
+use xs_wire::{ErrorBody, ErrorFields, brief, to_json};
 
 /// An error on its way to a client.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ impl ApiError {
             }
             ErrorKind::Locked => "the store is held by another owner".to_owned(),
             ErrorKind::Unavailable => "the store cannot do it now; try again later".to_owned(),
-            ErrorKind::Closed => "the store takes no requests now".to_owned(),
+            ErrorKind::Closed => "the store takes no requests now; GET /healthz says why".to_owned(),
             ErrorKind::Corrupt => "stored bytes are damaged; the server's log says which".to_owned(),
             _ => "something went wrong in the server; its log says what".to_owned(),
         }
@@ -89,7 +89,8 @@ impl IntoResponse for ApiError {
         let Self { error, .. } = &self;
         match status.is_server_error() {
             true => tracing::error!(%kind, %error, "a request failed"),
-            false => tracing::debug!(%kind, %error, "a request was refused"),
+            // What a client sent may be in it, at any length.
+            false => tracing::debug!(%kind, error = %brief(&error.to_string()), "a request was refused"),
         }
         let (topic, actual) = error.expect_failed().map(|failed| (failed.topic.clone(), failed.actual)).unzip();
         let fields = ErrorFields { kind: kind.as_str().to_owned(), message: self.public_message(), topic, actual };
