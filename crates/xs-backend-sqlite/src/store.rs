@@ -144,6 +144,10 @@ impl Store for SqliteStore {
         Capabilities::default().persistent(true).exclusive(true).compact(true)
     }
 
+    fn blocks(&self) -> bool {
+        true
+    }
+
     async fn last_id(&self) -> Result<FrameId> {
         self.write(|writer, _| Ok(writer.tail.last_id)).await
     }

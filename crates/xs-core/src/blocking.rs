@@ -4,6 +4,8 @@ use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use tokio::runtime::{Runtime, RuntimeFlavor};
+
 use crate::{Error, ErrorKind, Result};
 
 thread_local! {
@@ -41,11 +43,16 @@ fn panicked(panic: &(dyn Any + Send)) -> Error {
     Error::new(ErrorKind::Internal, format!("a backend call panicked: {text}"))
 }
 
-/// Runs `work` on this thread as one that is for blocking: what [`run`] is given meanwhile crosses nowhere, and
-/// an append to a stream that nobody else writes to commits right here. For programs that wait for a call
-/// anyway, as `runtime.block_on` does: waking another thread and being woken costs a third of a fast sync.
+/// As `runtime.block_on`, on a thread that may block: what [`run`] is given meanwhile crosses nowhere, and an
+/// append to a stream that nobody else writes to commits right here. For programs that wait for a call anyway:
+/// waking another thread and being woken costs a third of a fast sync.
 ///
-/// Not for an async worker, whose other tasks would wait for the disk.
+/// It is for one call at a time: calls that are joined in `future` wait for each other, and share no commit. On a
+/// current-thread runtime it is `runtime.block_on` and nothing more, since all that the runtime does would wait.
+///
+/// # Panics
+///
+/// As [`Runtime::block_on`], within an async runtime.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -54,12 +61,20 @@ fn panicked(panic: &(dyn Any + Send)) -> Error {
 /// let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
 /// # let (store, cas) = (Arc::new(MemoryStore::new()), Arc::new(MemoryCas::new()));
 /// # let stream = runtime.block_on(EventStream::open(store, cas, Settings::default()))?;
-/// let frame = blocking::here(|| runtime.block_on(stream.append(Frame::topic("note")?, "remember the milk")))?;
+/// let frame = blocking::block_on(&runtime, stream.append(Frame::topic("note")?, "remember the milk"))?;
 /// assert_eq!(frame.topic.as_str(), "note");
 /// # Ok(())
 /// # }
 /// ```
-pub fn here<T>(work: impl FnOnce() -> T) -> T {
+pub fn block_on<F: Future>(runtime: &Runtime, future: F) -> F::Output {
+    match runtime.handle().runtime_flavor() {
+        RuntimeFlavor::CurrentThread => runtime.block_on(future),
+        _ => here(|| runtime.block_on(future)),
+    }
+}
+
+/// Runs `work` on this thread as one that is for blocking.
+fn here<T>(work: impl FnOnce() -> T) -> T {
     /// Puts back what was, also when `work` panics.
     struct Restore(bool);
     impl Drop for Restore {
@@ -107,7 +122,7 @@ mod tests {
     #[test]
     fn a_thread_is_for_blocking_until_the_work_ends_however_it_does() {
         assert!(here(is_here) && !is_here());
-        assert!(here(|| here(|| ()) == () && is_here()));
+        assert!(here(|| here(is_here) && is_here()));
         assert!(catch_unwind(|| here(|| panic!("boom"))).is_err() && !is_here());
     }
 

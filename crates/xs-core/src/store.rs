@@ -285,6 +285,13 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// What it can do.
     fn capabilities(&self) -> Capabilities;
 
+    /// Whether its calls never wait for another task: their work is all done in
+    /// [`blocking::run`](crate::blocking::run), or in memory. Then a caller that blocks may drive them on its
+    /// own thread. With `false`, which is always right, they are driven elsewhere.
+    fn blocks(&self) -> bool {
+        false
+    }
+
     /// The greatest id that was ever stored, also when that frame has been removed since: ids
     /// given out later exceed it. [`FrameId::MIN`] when there was none.
     async fn last_id(&self) -> Result<FrameId>;

@@ -56,7 +56,7 @@ impl Fixture {
     }
 
     fn here<T>(&self, call: impl Future<Output = T>) -> T {
-        blocking::here(|| self.runtime.block_on(call))
+        blocking::block_on(&self.runtime, call)
     }
 }
 
@@ -87,6 +87,7 @@ fn a_sequencer_that_was_left_in_the_middle_takes_no_more() {
     panics.store(true, Ordering::Relaxed);
     assert!(catch_unwind(AssertUnwindSafe(|| fixture.here(stream.append(frame("a"), ())))).is_err());
     panics.store(false, Ordering::Relaxed);
+    assert_eq!(stream.health().unwrap_err().kind(), ErrorKind::Unavailable);
     let kind = |result: Result<Frame>| result.unwrap_err().kind();
     assert_eq!(kind(fixture.here(stream.append(frame("a"), ()))), ErrorKind::Closed);
     assert_eq!(kind(runtime.block_on(stream.append(frame("a"), ()))), ErrorKind::Closed);

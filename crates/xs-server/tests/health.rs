@@ -57,7 +57,7 @@ async fn after_a_failed_commit_nothing_is_written_and_all_is_read() {
         assert_eq!(refused(&answer), (503, "Closed".to_owned()), "{method} {target}");
     }
 
-    assert_eq!(api.get("/").await.lines(), [kept.clone()]);
+    assert_eq!(api.get("/").await.lines(), std::slice::from_ref(&kept));
     assert_eq!(api.get(&frame).await.json(), kept);
     assert_eq!(api.get("/last/kept").await.json(), kept);
     assert_eq!(api.get("/topics").await.lines()[0]["topic"], "kept");

@@ -70,8 +70,7 @@ impl Inner {
 
     /// Waits for a call, whose blocking work is done on this thread.
     fn wait<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
-        let runtime = self.runtime()?;
-        blocking::here(|| runtime.block_on(future))
+        blocking::block_on(self.runtime()?, future)
     }
 }
 

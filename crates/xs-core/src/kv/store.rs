@@ -265,6 +265,10 @@ impl<E: KvEngine> Store for KvStore<E> {
         self.capabilities
     }
 
+    fn blocks(&self) -> bool {
+        true
+    }
+
     async fn last_id(&self) -> Result<FrameId> {
         Ok(self.shared.tail.lock().unwrap_or_else(PoisonError::into_inner).last_id)
     }

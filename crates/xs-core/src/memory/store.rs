@@ -95,6 +95,10 @@ impl Store for MemoryStore {
         Capabilities::default().exclusive(true)
     }
 
+    fn blocks(&self) -> bool {
+        true
+    }
+
     async fn last_id(&self) -> Result<FrameId> {
         Ok(self.0.data()?.last_id.unwrap_or(FrameId::MIN))
     }

@@ -118,7 +118,7 @@ impl EventStream {
         let (reply, answer) = oneshot::channel();
         let is_blocking = blocking::is_here();
         let append = Append { frames, expect, durability, reply, is_blocking, _permit: permit };
-        match self.handle.turns.append_here(append).await {
+        match self.handle.turns.append_here(append, &self.handle.shared).await {
             None => answer.await.unwrap_or_else(|_| Err(Error::closed())),
             Some(append) => self.request(Request::Append(append), answer).await,
         }

@@ -83,17 +83,30 @@ impl Turns {
 
     /// Commits an append on this thread, where that is for blocking and nobody is at the sequencer, and
     /// answers it; gives it back otherwise.
-    pub(super) async fn append_here(&self, append: Append) -> Option<Append> {
-        if !append.is_blocking || self.is_crowded.load(Ordering::Relaxed) {
+    pub(super) async fn append_here(&self, append: Append, shared: &Shared) -> Option<Append> {
+        // A store that may wait for others could keep the sequencer for as long as this future is not polled.
+        if !append.is_blocking || self.is_crowded.load(Ordering::Relaxed) || !shared.store.blocks() {
             return Some(append);
         }
         // Who waits for the lock comes first, so nobody who appends here can keep the queue from its turn.
         let Ok(mut turn) = self.sequencer.try_lock() else { return Some(append) };
         let Some(mut sequencer) = turn.take() else { return Some(append) };
+        let left = LeftInTheMiddle(shared);
         // Boxed: the future of every append would be as large as this one otherwise.
         Box::pin(sequencer.append_group(append, &mut VecDeque::new())).await;
+        std::mem::forget(left);
         *turn = Some(sequencer);
         None
+    }
+}
+
+/// Says that the sequencer is gone, when it is dropped.
+struct LeftInTheMiddle<'a>(&'a Shared);
+
+impl Drop for LeftInTheMiddle<'_> {
+    fn drop(&mut self) {
+        tracing::error!("an append was left in the middle; the stream takes no more until it is opened again");
+        let _ = self.0.failed.set("an append was left in the middle".to_owned());
     }
 }
 

@@ -85,7 +85,10 @@ pub(super) fn about_many() -> About {
              that each looks at what was stored before; when one does not hold, nothing is appended.",
         )
         .query("with-timestamp", "Add the time of its id to each frame", openapi::flag())
-        .takes(openapi::body("The frames, at most 24 MiB and 10,000 of them", true).content(NDJSON, lines))
+        .takes(
+            openapi::body("The frames, at most 24 MiB, 10,000 of them, and 1,000 conditions", true)
+                .content(NDJSON, lines),
+        )
         .answers("200", answer("The frames as they are stored").content(NDJSON, openapi::text("A Frame on each line")))
         .refuses(&["409", "413"])
 }
