@@ -69,7 +69,7 @@ pub(crate) struct Loss {
 }
 
 /// Why a content could not be had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Why {
     /// The store does not hold it.
@@ -78,6 +78,23 @@ pub(crate) enum Why {
     Damaged,
     /// It has begun to come, and did not come to its end.
     BrokenOff,
+    /// The server cannot read it, and answers all else.
+    Unreadable,
+    /// It came to its end, and is something else.
+    Altered,
+}
+
+impl Why {
+    /// Behind a number of them.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Damaged => "damaged",
+            Self::BrokenOff => "broken off",
+            Self::Unreadable => "unreadable",
+            Self::Altered => "altered",
+        }
+    }
 }
 
 impl fmt::Display for Why {
@@ -86,6 +103,8 @@ impl fmt::Display for Why {
             Self::Missing => "is missing",
             Self::Damaged => "is damaged",
             Self::BrokenOff => "breaks off, as damaged content does",
+            Self::Unreadable => "cannot be read by its server",
+            Self::Altered => "comes as other bytes than the server has",
         })
     }
 }
@@ -210,6 +229,7 @@ mod tests {
         assert_eq!(look(), Found::Other);
         assert!(is_one(dir.path()));
     }
+
     #[test]
     fn a_list_of_what_is_missing_says_which_line_is_wrong() {
         let dir = tempfile::tempdir().unwrap();

@@ -3,6 +3,9 @@
 use std::io;
 use std::process::ExitCode;
 
+use xs_wire::BareStatus;
+
+use crate::output;
 use crate::terminal::clean::clean;
 
 /// Why a command failed.
@@ -60,7 +63,7 @@ impl Failure {
     pub(crate) fn report(&self) -> ExitCode {
         if self.end != End::Quiet {
             // Much of it comes from a server, and it is one line.
-            eprintln!("xs: {}", clean(&self.message));
+            output::tell(&clean(&self.message));
         }
         match self.end {
             End::Quiet => ExitCode::SUCCESS,
@@ -73,7 +76,7 @@ impl Failure {
 /// Whether a server said so, in which case its kind says what to do about it. What did not come to a
 /// server says it in words.
 fn is_refusal(error: &xs::Error) -> bool {
-    error.expect_failed().is_some() || std::error::Error::source(error).is_none()
+    error.expect_failed().is_some() || BareStatus::of(error).is_some() || std::error::Error::source(error).is_none()
 }
 
 impl From<xs::Error> for Failure {

@@ -107,6 +107,11 @@ pub(crate) fn print(bytes: &[u8]) -> Result<()> {
     out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| written(&error))
 }
 
+/// One line to standard error. A person is told, and nothing else depends on it: it may go to a disk that is full.
+pub(crate) fn tell(text: &str) {
+    let _ = std::io::stderr().write_all(format!("xs: {text}\n").as_bytes());
+}
+
 /// One line to standard output.
 pub(crate) fn print_line(text: &str) -> Result<()> {
     print(format!("{text}\n").as_bytes())

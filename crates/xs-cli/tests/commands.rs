@@ -51,19 +51,28 @@ fn health_is_an_exit_code() {
     let addr = server.addr().to_owned();
     assert!(server.terminate().success());
     assert!(fails(&["health", &addr], b"").contains("xs serve"));
-    // As a server answers whose disk has failed it.
-    let latched = dir.path().join("latched");
-    let listener = UnixListener::bind(&latched).unwrap();
-    let answering = std::thread::spawn(move || {
-        let (mut socket, _) = listener.accept().unwrap();
-        let asked = read_until(&mut socket, &["\r\n\r\n"]);
-        let body = r#"{"error":{"kind":"Unavailable","message":"refused until the server is started again"}}"#;
-        let head = format!("HTTP/1.1 503 Service Unavailable\r\nContent-Length: {}\r\n\r\n", body.len());
-        socket.write_all(format!("{head}{body}").as_bytes()).unwrap();
-        asked
-    });
-    assert!(fails(&["health", latched.to_str().unwrap()], b"").contains("started again"));
-    assert!(answering.join().unwrap().starts_with("GET /healthz "));
+    for (status, body, says) in [
+        // As a server answers whose disk has failed it.
+        (
+            "503 Service Unavailable",
+            r#"{"error":{"kind":"Unavailable","message":"refused until the server is started again"}}"#,
+            "started again",
+        ),
+        ("200 OK", "<html>Welcome</html>", "no server of xs"),
+    ] {
+        let place = dir.path().join("other");
+        let listener = UnixListener::bind(&place).unwrap();
+        let answering = std::thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            let asked = read_until(&mut socket, &["\r\n\r\n"]);
+            let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n", body.len());
+            socket.write_all(format!("{head}{body}").as_bytes()).unwrap();
+            asked
+        });
+        assert!(fails(&["health", place.to_str().unwrap()], b"").contains(says));
+        assert!(answering.join().unwrap().starts_with("GET /healthz "));
+        std::fs::remove_file(&place).unwrap();
+    }
 }
 
 #[test]

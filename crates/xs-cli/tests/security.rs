@@ -6,11 +6,12 @@ mod support;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 
-use support::{Server, fails, fails_in, json, lines, ok, ok_in, run, run_in, wait_until, xs};
+use support::{
+    Server, certificate, fails, fails_in, json, lines, ok, ok_in, run, run_in, wait_until, write_secret, xs,
+};
 
 const WRITER: &str = "a-token-that-reads-and-writes";
 const READER: &str = "a-token-that-only-reads";
@@ -18,12 +19,6 @@ const NEWER: &str = "a-token-that-came-later";
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
-}
-
-/// Writes a file for its owner alone: a server warns about others.
-fn write_secret(path: &Path, text: &str) {
-    fs::write(path, text).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 /// The port of the one place that a server is exposed at.
@@ -116,15 +111,6 @@ fn a_file_of_tokens_that_is_wrong_starts_no_server() {
     write_secret(&tokens, "read-only\n");
     assert!(serve().contains("tokens"));
     assert!(!store.exists(), "a store was made");
-}
-
-/// A certificate for this machine, and its key.
-fn certificate(dir: &Path, name: &str) -> (PathBuf, PathBuf) {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
-    let (cert, key) = (dir.join(format!("{name}.pem")), dir.join(format!("{name}.key")));
-    fs::write(&cert, made.cert.pem()).unwrap();
-    write_secret(&key, &made.signing_key.serialize_pem());
-    (cert, key)
 }
 
 #[test]
@@ -231,6 +217,25 @@ fn logs_are_text_or_json_as_asked_for() {
         child.kill().unwrap();
         child.wait().unwrap();
     }
+}
+
+#[test]
+fn a_log_that_says_more_says_it_of_each_request() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = dir.path().join("store");
+    let mut serve = xs();
+    serve.arg("serve").arg(&store).args(["--log-format", "json"]).env("XS_LOG", "info,xs_server=debug");
+    let mut child = serve.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let log = BufReader::new(child.stderr.take().unwrap()).lines();
+    ok_when_up(&["append", text(&store), "a.frame"]);
+    let is_of_it = |line: &serde_json::Value| {
+        let span = &line["span"];
+        span["name"] == "request" && span["method"] == "POST" && span["path"] == "/append/a.frame"
+    };
+    let line = log.map(|line| json(&line.unwrap())).find(is_of_it).unwrap();
+    assert_eq!((&line["target"], &line["fields"]["status"]), (&"xs_server::trace".into(), &200.into()), "{line}");
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 /// Waits for a server that may be starting still.

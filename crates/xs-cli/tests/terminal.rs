@@ -8,7 +8,7 @@ use std::io::{Read as _, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
 
-use support::{PATIENCE, Server, fails, json, lines, ok};
+use support::{PATIENCE, Server, fails, json, lines, ok, run};
 
 /// Whether there is a `script` that runs a command and passes its exit code on.
 fn has_script() -> bool {
@@ -20,11 +20,19 @@ fn has_script() -> bool {
     has
 }
 
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 /// A shell command that runs `xs` on a terminal of this many columns.
 fn on_terminal(columns: u16, args: &[&str], environment: &[(&str, &str)]) -> Command {
-    let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
+    on_terminal_from(columns, args, environment, "")
+}
+
+/// The same, with something behind the words, such as where its input comes from.
+fn on_terminal_from(columns: u16, args: &[&str], environment: &[(&str, &str)], behind: &str) -> Command {
     let words: Vec<String> = [env!("CARGO_BIN_EXE_xs")].iter().chain(args).map(|word| quoted(word)).collect();
-    let shell = format!("stty cols {columns} rows 24; echo process $$; exec {}", words.join(" "));
+    let shell = format!("stty cols {columns} rows 24; echo process $$; exec {} {behind}", words.join(" "));
     let mut script = Command::new("script");
     script.args(["-qec", &shell, "/dev/null"]).env("SHELL", "/bin/sh").env("TERM", "xterm-256color").env("TZ", "UTC");
     for name in ["XS_ADDR", "XS_TOKEN", "XS_TLS_CA", "NO_COLOR"] {
@@ -36,9 +44,13 @@ fn on_terminal(columns: u16, args: &[&str], environment: &[(&str, &str)]) -> Com
 
 /// What a command that succeeds shows on a terminal.
 fn shows_in(columns: u16, args: &[&str], environment: &[(&str, &str)]) -> String {
-    let output = on_terminal(columns, args, environment).stdin(Stdio::null()).output().unwrap();
+    shown_by(on_terminal(columns, args, environment))
+}
+
+fn shown_by(mut command: Command) -> String {
+    let output = command.stdin(Stdio::null()).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap().replace("\r\n", "\n");
-    assert!(output.status.success(), "{args:?}: {text}");
+    assert!(output.status.success(), "{command:?}: {text}");
     // The first line is the shell's.
     text.split_once('\n').unwrap().1.to_owned()
 }
@@ -216,6 +228,48 @@ fn listings_are_tables() {
     let shown = shows(&["export", addr, dump.to_str().unwrap()]);
     assert!(shown.contains("2 frames and 0 contents"), "{shown}");
     assert!(shows(&["import", addr, dump.to_str().unwrap()]).contains("2 frames and 0 contents"));
+}
+
+/// Takes a line away, and what was in it.
+const CLEAR: &str = "\r\x1b[2K";
+
+#[test]
+fn progress_is_shown_while_work_lasts_and_to_nobody_else() {
+    if !has_script() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let place = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let server = Server::start(&dir.path().join("store"));
+    let other = Server::start(&dir.path().join("other"));
+    let (addr, to) = (server.addr().to_owned(), other.addr().to_owned());
+    for n in 0..20 {
+        ok(&["append", &addr, "a"], format!("content {n}").as_bytes());
+    }
+    std::fs::write(place("frames"), ok(&["cat", &addr], b"")).unwrap();
+    let progress_of = |command: Command, bar: &str, end: &str| {
+        let shown = shown_by(command);
+        let (before, left) = shown.rsplit_once(CLEAR).unwrap_or_else(|| panic!("no bar, or it stays: {shown:?}"));
+        assert!(before.contains(bar), "{bar}: {shown:?}");
+        assert!(left.contains(end) && left.lines().count() == 1 && !left.contains(bar), "{end}: {shown:?}");
+    };
+    let on = |args: &[&str]| on_terminal(120, args, &[]);
+    progress_of(on(&["export", &addr, &place("shown")]), "%  ", "frames and 20 contents");
+    progress_of(on(&["import", &to, &place("shown")]), "%  ", "frames and 20 contents");
+    let piped = on_terminal_from(120, &["import", &to], &[], &format!("< {}", quoted(&place("frames"))));
+    progress_of(piped, " sent", "21 frames");
+    // In a pipe there is none, and nothing else that is not a result.
+    let bare = |args: &[&str], input: &[u8]| {
+        let output = run(args, input);
+        assert!(output.status.success() && output.stderr.is_empty(), "{args:?}: {output:?}");
+        assert!(!output.stdout.contains(&b'\x1b') && !output.stdout.contains(&b'\r'), "{args:?}: {output:?}");
+    };
+    bare(&["export", &addr, &place("bare")], b"");
+    bare(&["import", &to, &place("bare")], b"");
+    bare(&["import", &to], &std::fs::read(place("frames")).unwrap());
+    assert!(server.terminate().success());
+    progress_of(on(&["copy", &addr, &place("copy")]), "%  ", r#""contents":20"#);
+    bare(&["copy", &addr, &place("bare-copy")], b"");
 }
 
 /// A command on a terminal, with what it has shown so far.

@@ -162,17 +162,22 @@ impl Client {
     /// Whether the server works: `Unavailable` when a commit has failed and its stream wants to be opened
     /// again, `Closed` when it is closed, `Unsupported` when what answers is no server of xs.
     pub async fn health(&self) -> Result<()> {
-        let body = self.body_of(Request::new(Method::GET, paths::HEALTH)).await?;
+        let strange = || {
+            let message = format!("what answers at {} is no server of xs", self.endpoint());
+            Error::new(ErrorKind::Unsupported, message)
+        };
+        let body = match self.body_of(Request::new(Method::GET, paths::HEALTH)).await {
+            // Others know no such page.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Err(strange().with_source(error)),
+            body => body?,
+        };
         let answer = body.bytes(FRAME_LINE_BYTES_MAX).await;
         match answer.and_then(|answer| from_json::<Health>(&answer)) {
             Ok(Health { status }) if status == "ok" => Ok(()),
             // It broke off.
             Err(error) if error.kind() == ErrorKind::Unavailable => Err(error),
             // A page of somebody else's, under a status of success.
-            _ => {
-                let message = format!("what answers at {} is no server of xs", self.endpoint());
-                Err(Error::new(ErrorKind::Unsupported, message))
-            }
+            _ => Err(strange()),
         }
     }
 

@@ -15,7 +15,7 @@ use xs_client::Client;
 
 use self::contents::{Contents, Fetched};
 use self::losses::Losses;
-use crate::archive::{self, Found};
+use crate::archive::{self, Found, Why};
 use crate::args::{Common, Target};
 use crate::failure::{Failure, Result};
 use crate::terminal::{self, progress};
@@ -23,6 +23,8 @@ use crate::{connect, history, output, units};
 
 /// Contents that are fetched at a time.
 const CONTENTS_AT_ONCE: usize = 8;
+/// Contents in a row that cannot be read: then it is their store that is away, and not they that are lost.
+const UNREADABLE_MAX: usize = 20;
 /// How much of a file is read at a time.
 const READ_BYTES: usize = 256 * 1024;
 
@@ -32,7 +34,7 @@ pub(crate) struct Export {
     pub(crate) target: Target,
     /// The directory: empty, missing, or one where an export was cut short
     dir: PathBuf,
-    /// Go on without content that the store has lost, or has only damaged: missing.jsonl lists it
+    /// Go on without content that cannot be had: missing.jsonl lists it, and says why
     #[arg(long)]
     allow_missing: bool,
 }
@@ -215,12 +217,27 @@ impl Exporting {
             Ok::<_, Failure>((line, frame, fetched))
         });
         let mut frames = std::pin::pin!(frames.buffered(CONTENTS_AT_ONCE));
+        let mut unreadable = 0;
         while let Some((line, frame, fetched)) = frames.try_next().await? {
             match fetched {
                 Fetched::Gone => continue,
                 Fetched::Nothing | Fetched::There | Fetched::KnownLost => {}
-                Fetched::New(bytes) => done.content_bytes += bytes,
-                Fetched::Lost(loss) => losses.add(&loss, &self.dir, &self.bar).map_err(writing)?,
+                Fetched::New(bytes) => {
+                    done.content_bytes += bytes;
+                    unreadable = 0;
+                }
+                Fetched::Lost(loss) => {
+                    unreadable = if loss.why == Why::Unreadable { unreadable + 1 } else { 0 };
+                    if unreadable == UNREADABLE_MAX {
+                        return Err(Failure::new(format!(
+                            "{unreadable} contents in a row cannot be read: the content store seems to be away; give \
+                             the same export again when it is back"
+                        )));
+                    }
+                    if let Some(told) = losses.add(&loss, &self.dir).map_err(writing)? {
+                        self.bar.suspend(|| output::tell(&told));
+                    }
+                }
             }
             out.write_all(&line).and_then(|()| out.write_all(b"\n")).map_err(writing)?;
             done.frames += 1;
@@ -232,7 +249,7 @@ impl Exporting {
         let dir = self.dir.clone();
         done.contents = in_background(move || finish(out, losses, &dir)).await?;
         if let Some(summary) = summary {
-            self.bar.suspend(|| eprintln!("xs: {summary}"));
+            self.bar.suspend(|| output::tell(&summary));
         }
         Ok(done)
     }

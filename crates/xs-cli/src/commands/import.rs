@@ -1,28 +1,28 @@
 //! `xs import`: frames as they are, ids included.
 
+mod piped;
+mod requests;
+
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::io::{self, IsTerminal as _};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 
 use bytes::{Bytes, BytesMut};
 use clap::Args;
 use futures::stream::{self, Stream, StreamExt as _, TryStreamExt as _};
-use http::Method;
 use indicatif::{HumanCount, ProgressBar};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use xs::{Content, ContentHash, Error, ErrorKind, Frame};
-use xs_client::{Client, Request};
-use xs_wire::{FRAME_LINE_BYTES_MAX, LineSplitter, paths};
+use xs_client::Client;
+use xs_wire::{FRAME_LINE_BYTES_MAX, LineSplitter};
 
 use super::export::{hash_of, in_background};
 use crate::archive;
 use crate::args::{Common, Target};
 use crate::failure::{Failure, Result};
-use crate::output::{self, Body};
 use crate::terminal::{self, progress};
-use crate::{connect, lines, units};
+use crate::{connect, output};
 
 /// Contents that are sent at a time.
 const CONTENTS_AT_ONCE: usize = 8;
@@ -39,40 +39,9 @@ pub(crate) struct Import {
 
 pub(crate) async fn run(args: Import, common: &Common) -> Result<()> {
     match args.dir {
-        None => from_standard_input(&args.target, common).await,
+        None => piped::import(&args.target, common).await,
         Some(dir) => from_directory(&dir, &args.target, common).await,
     }
-}
-
-async fn from_standard_input(target: &Target, common: &Common) -> Result<()> {
-    let request = Request::new(Method::POST, paths::IMPORT);
-    let mut input = chunks(tokio::io::stdin()).boxed().peekable();
-    // No input is no frames; a server would refuse it.
-    if Pin::new(&mut input).peek().await.is_none() {
-        return Ok(());
-    }
-    // Where frames are typed, a bar would be in the way.
-    if std::io::stdin().is_terminal() {
-        return output::bytes(request.body(Content::stream(input)), target, common, Body::Lines).await;
-    }
-    let bar = progress::words()?;
-    let counted = {
-        let bar = bar.clone();
-        Content::stream(input.inspect_ok(move |chunk| {
-            bar.inc(chunk.len() as u64);
-            bar.set_message(format!("{} sent", units::size(bar.position())));
-        }))
-    };
-    let client = connect::client(target, common)?;
-    let response = client.request(request.body(counted)).await;
-    bar.finish_and_clear();
-    let response = response.map_err(|error| Failure::of_call(&error))?;
-    if !terminal::person_reads(common) {
-        return output::pipe(response, Body::Lines).await;
-    }
-    let frames = lines::of(response).try_fold(0, |frames: u64, _| std::future::ready(Ok(frames + 1)));
-    let frames = frames.await.map_err(|error| output::broken_off(&error))?;
-    output::print_line(&format!("{} frames", HumanCount(frames)))
 }
 
 /// What a reader gives, in pieces.

@@ -80,7 +80,7 @@ struct LimitFlags {
     /// How long a body may pause [default: 30s]
     #[arg(long, value_name = "TIME", value_parser = units::some_duration)]
     body_timeout: Option<Duration>,
-    /// The least bytes a second at which a body has to come over the network; 0 is any [default: 500]
+    /// The least bytes a second at which a body has to come from beyond loopback; 0 is any [default: 500]
     #[arg(long, value_name = "SIZE", value_parser = units::bytes)]
     body_bytes_per_second_min: Option<u64>,
     /// How long a client may take no byte of what is sent to it [default: 60s]
@@ -268,6 +268,8 @@ fn line(frame: &Frame, zone: &TimeZone) -> String {
 fn log(format: LogFormat, colour: ColourChoice) -> Result<()> {
     let filter = log_filter::of_environment()?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // What cannot be written would be complained of on standard error, and that in a panic.
+    let builder = builder.log_internal_errors(false);
     let set = match format {
         LogFormat::Text => {
             builder.with_target(false).with_ansi(colour.is_on() && std::io::stderr().is_terminal()).try_init()
@@ -275,7 +277,7 @@ fn log(format: LogFormat, colour: ColourChoice) -> Result<()> {
         LogFormat::Json => builder.json().try_init(),
     };
     if let Err(error) = set {
-        eprintln!("xs: logging is off: {error}");
+        output::tell(&format!("logging is off: {error}"));
     }
     Ok(())
 }

@@ -3,14 +3,19 @@
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures::TryStreamExt as _;
 use tokio::io::AsyncWriteExt as _;
 use xs::{ByteRange, ContentHash, ContentHasher, Error, ErrorKind, Frame, FrameId};
 use xs_client::Client;
+use xs_wire::BareStatus;
 
 use crate::archive::{self, Loss, Why};
 use crate::failure::{Failure, Result};
+
+/// Before a content is asked for once more. Of a store that has lost many, each takes so long.
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
 pub(super) struct Contents {
     client: Client,
@@ -42,7 +47,7 @@ pub(super) enum Fetched {
 
 /// Why a content was not fetched.
 enum Unfetched {
-    /// It cannot be had from this store.
+    /// It cannot be had from this store, or not now.
     Lost(Why, Failure),
     /// Anything else.
     Failed(Failure),
@@ -60,8 +65,12 @@ impl Contents {
         let turn = mine.lock().await;
         let fetched = self.fetch_in_turn(hash, frame.id).await;
         drop(turn);
-        // It is there now, or known to be lost, or the export ends.
-        lock(&self.under_way).remove(&hash);
+        let mut under_way = lock(&self.under_way);
+        drop(mine);
+        // Whoever still waits holds on to it, and keeps those out who come later.
+        if under_way.get(&hash).is_some_and(|turn| Arc::strong_count(turn) == 1) {
+            under_way.remove(&hash);
+        }
         fetched
     }
 
@@ -73,16 +82,16 @@ impl Contents {
         if let Ok(true) = tokio::fs::try_exists(archive::content(&self.dir, hash)).await {
             return Ok(Fetched::There);
         }
+        let of_content = |failure: Failure| failure.context(format_args!("content {hash} of frame {frame}"));
         let (why, failure) = match self.fetch(hash).await {
             Ok(bytes) => return Ok(Fetched::New(bytes)),
-            Err(Unfetched::Failed(failure)) => {
-                return Err(failure.context(format_args!("content {hash} of frame {frame}")));
-            }
+            Err(Unfetched::Failed(failure)) => return Err(of_content(failure)),
             Err(Unfetched::Lost(why, failure)) => (why, failure),
         };
-        if why == Why::Missing {
-            // A frame that has gone since it was listed takes its content along.
-            let there = self.client.get(frame).await.map_err(|error| Failure::of_call(&error))?;
+        if matches!(why, Why::Missing | Why::Unreadable) {
+            // A frame that has gone since it was listed takes its content along. And a server that cannot answer
+            // this either has lost more than a content.
+            let there = self.client.get(frame).await.map_err(|error| of_content(Failure::of_call(&error)))?;
             if there.is_none() {
                 return Ok(Fetched::Gone);
             }
@@ -92,15 +101,18 @@ impl Contents {
                 "content {hash} of frame {frame} {why}, and --allow-missing exports the rest without it"
             )));
         }
-        lock(&self.lost).insert(hash);
-        Ok(Fetched::Lost(Loss { hash, why, frame }))
+        match lock(&self.lost).insert(hash) {
+            true => Ok(Fetched::Lost(Loss { hash, why, frame })),
+            false => Ok(Fetched::KnownLost),
+        }
     }
 
-    /// Fetches a content, and says how many bytes it has. One that breaks off is asked for once more: it may
-    /// have been the connection.
+    /// Fetches a content, and says how many bytes it has. What may have been the moment, or the connection, is
+    /// asked for once more.
     async fn fetch(&self, hash: ContentHash) -> Result<u64, Unfetched> {
         let mut fetched = self.fetch_once(hash).await;
-        if matches!(fetched, Err(Unfetched::Lost(Why::BrokenOff, _))) {
+        if matches!(fetched, Err(Unfetched::Lost(Why::BrokenOff | Why::Unreadable | Why::Altered, _))) {
+            tokio::time::sleep(RETRY_PAUSE).await;
             fetched = self.fetch_once(hash).await;
         }
         if matches!(fetched, Err(Unfetched::Lost(..))) {
@@ -114,7 +126,7 @@ impl Contents {
         let partial = archive::partial(&self.dir, hash);
         let writing =
             |error: std::io::Error| Unfetched::Failed(Failure::io(&format!("writing {}", partial.display()), &error));
-        let mut chunks = self.client.content(hash, ByteRange::FULL).await.map_err(|error| refused(&error))?;
+        let mut chunks = self.client.content(hash, ByteRange::FULL).await.map_err(|error| self.refused(&error))?;
         let mut file = tokio::fs::File::create(&partial).await.map_err(writing)?;
         let mut hasher = ContentHasher::new();
         let mut bytes = 0;
@@ -123,9 +135,8 @@ impl Contents {
             bytes += chunk.len() as u64;
             file.write_all(&chunk).await.map_err(writing)?;
         }
-        let found = hasher.finish();
-        if found != hash {
-            return Err(Unfetched::Lost(Why::Damaged, Failure::new(format!("it came as {found}"))));
+        if hasher.finish() != hash {
+            return Err(altered());
         }
         file.flush().await.map_err(writing)?;
         file.sync_all().await.map_err(writing)?;
@@ -133,24 +144,37 @@ impl Contents {
         tokio::fs::rename(&partial, archive::content(&self.dir, hash)).await.map_err(writing)?;
         Ok(bytes)
     }
+
+    /// Of an answer that is none of its bytes. Only a server of xs knows what a store holds.
+    fn refused(&self, error: &Error) -> Unfetched {
+        let failure = Failure::of_call(error);
+        let is_own_word = std::error::Error::source(error).is_none();
+        match (error.kind(), BareStatus::of(error)) {
+            (ErrorKind::NotFound, Some(BareStatus(status))) => Unfetched::Failed(Failure::new(format!(
+                "{status} was answered at {}, and not by a server of xs: is something in between?",
+                self.client.endpoint()
+            ))),
+            (ErrorKind::NotFound, None) => Unfetched::Lost(Why::Missing, failure),
+            (ErrorKind::Corrupt, None) => Unfetched::Lost(Why::Damaged, failure),
+            (ErrorKind::Unavailable, None) if is_own_word => Unfetched::Lost(Why::Unreadable, failure),
+            _ => Unfetched::Failed(failure),
+        }
+    }
 }
 
-/// Of an answer that is none of its bytes.
-fn refused(error: &Error) -> Unfetched {
+/// Of an answer that has begun. A server that finds damage then has no other way to say so than to end it, and
+/// other bytes come to light at this end.
+fn broken_off(error: &Error) -> Unfetched {
     let failure = Failure::of_call(error);
     match error.kind() {
-        ErrorKind::NotFound => Unfetched::Lost(Why::Missing, failure),
-        ErrorKind::Corrupt => Unfetched::Lost(Why::Damaged, failure),
+        ErrorKind::Unavailable => Unfetched::Lost(Why::BrokenOff, failure),
+        ErrorKind::Corrupt => altered(),
         _ => Unfetched::Failed(failure),
     }
 }
 
-/// Of an answer that has begun. A server that finds damage then has no other way to say so than to end it.
-fn broken_off(error: &Error) -> Unfetched {
-    match error.kind() {
-        ErrorKind::Unavailable => Unfetched::Lost(Why::BrokenOff, Failure::of_call(error)),
-        _ => refused(error),
-    }
+fn altered() -> Unfetched {
+    Unfetched::Lost(Why::Altered, Failure::new("the server took it for whole, so something on the way changes it"))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,10 +1,11 @@
 //! What an export goes on without: told as it is found, and listed beside the frames.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, BufWriter, Write as _};
 use std::path::Path;
 
-use indicatif::{HumanCount, ProgressBar};
+use indicatif::HumanCount;
 use xs::dirs;
 
 use crate::archive::{self, Loss, Why};
@@ -16,33 +17,25 @@ const TOLD_MAX: u64 = 20;
 pub(super) struct Losses {
     /// Made for the first of them: a whole export has no such file.
     list: Option<BufWriter<fs::File>>,
-    missing: u64,
-    damaged: u64,
-    broken_off: u64,
+    counts: BTreeMap<Why, u64>,
 }
 
 impl Losses {
     pub(super) fn count(&self) -> u64 {
-        self.missing + self.damaged + self.broken_off
+        self.counts.values().sum()
     }
 
-    pub(super) fn add(&mut self, loss: &Loss, dir: &Path, bar: &ProgressBar) -> io::Result<()> {
-        let count = match loss.why {
-            Why::Missing => &mut self.missing,
-            Why::Damaged => &mut self.damaged,
-            Why::BrokenOff => &mut self.broken_off,
-        };
-        *count += 1;
-        let Loss { hash, why, frame } = loss;
-        if self.count() <= TOLD_MAX {
-            bar.suspend(|| eprintln!("xs: content {hash} of frame {frame} {why}: left out"));
-        }
+    /// Lists a loss, and returns what is to be told of it.
+    pub(super) fn add(&mut self, loss: &Loss, dir: &Path) -> io::Result<Option<String>> {
         let list = match &mut self.list {
             Some(list) => list,
             none => none.insert(BufWriter::new(fs::File::create(archive::missing(dir))?)),
         };
         serde_json::to_writer(&mut *list, loss)?;
-        list.write_all(b"\n")
+        list.write_all(b"\n")?;
+        let Loss { hash, why, frame } = loss;
+        *self.counts.entry(*why).or_default() += 1;
+        Ok((self.count() <= TOLD_MAX).then(|| format!("content {hash} of frame {frame} {why}: left out")))
     }
 
     /// Makes the list durable.
@@ -55,12 +48,8 @@ impl Losses {
 
     /// What was left out, where anything was.
     pub(super) fn summary(&self, dir: &Path) -> Option<String> {
-        let counts = [(self.missing, "missing"), (self.damaged, "damaged"), (self.broken_off, "broken off")];
-        let counts: Vec<String> = counts
-            .into_iter()
-            .filter(|(count, _)| *count > 0)
-            .map(|(count, what)| format!("{} {what}", HumanCount(count)))
-            .collect();
+        let counts: Vec<String> =
+            self.counts.iter().map(|(why, count)| format!("{} {}", HumanCount(*count), why.word())).collect();
         let list = archive::missing(dir);
         (!counts.is_empty()).then(|| format!("left out: {}; {} lists them", counts.join(", "), list.display()))
     }
@@ -74,6 +63,10 @@ mod tests {
     use super::*;
     use xs::{ContentHash, FrameId};
 
+    fn loss(n: u8, why: Why) -> Loss {
+        Loss { hash: ContentHash::of(&[n]), why, frame: FrameId::MIN }
+    }
+
     #[test]
     fn losses_are_listed_and_counted() {
         let dir = tempfile::tempdir().unwrap();
@@ -81,16 +74,33 @@ mod tests {
         losses.finish(dir.path()).unwrap();
         assert_eq!(losses.summary(dir.path()), None);
         assert!(!archive::missing(dir.path()).exists());
-        let whys = [Why::Missing, Why::Damaged, Why::Missing];
-        let hashes: Vec<ContentHash> = (0..3u8).map(|n| ContentHash::of(&[n])).collect();
-        for (why, hash) in whys.into_iter().zip(&hashes) {
-            let loss = Loss { hash: *hash, why, frame: FrameId::MIN };
-            losses.add(&loss, dir.path(), &ProgressBar::hidden()).unwrap();
+        let whys = [Why::Altered, Why::Missing, Why::Damaged, Why::Unreadable, Why::Missing, Why::BrokenOff];
+        let found: Vec<Loss> = (0..).zip(whys).map(|(n, why)| loss(n, why)).collect();
+        for loss in &found {
+            assert!(losses.add(loss, dir.path()).unwrap().is_some());
         }
         losses.finish(dir.path()).unwrap();
-        assert_eq!(losses.count(), 3);
+        assert_eq!(losses.count(), 6);
         let summary = losses.summary(dir.path()).unwrap();
-        assert!(summary.contains("2 missing, 1 damaged;") && summary.contains("missing.jsonl"), "{summary}");
-        assert_eq!(archive::left_out(dir.path()).unwrap(), hashes.into_iter().collect::<HashSet<_>>());
+        let counts = "2 missing, 1 damaged, 1 broken off, 1 unreadable, 1 altered;";
+        assert!(summary.contains(counts) && summary.contains("missing.jsonl"), "{summary}");
+        let hashes: HashSet<ContentHash> = found.iter().map(|loss| loss.hash).collect();
+        assert_eq!(archive::left_out(dir.path()).unwrap(), hashes);
+        let list = fs::read_to_string(archive::missing(dir.path())).unwrap();
+        for word in ["missing", "damaged", "broken-off", "unreadable", "altered"] {
+            assert!(list.contains(&format!(r#""why":"{word}""#)), "{word}: {list}");
+        }
+    }
+
+    #[test]
+    fn a_person_is_told_the_first_of_many() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut losses = Losses::default();
+        let told: Vec<bool> =
+            (0..22).map(|n| losses.add(&loss(n, Why::Missing), dir.path()).unwrap().is_some()).collect();
+        assert!(told.iter().take(20).all(|told| *told) && told.iter().skip(20).all(|told| !*told), "{told:?}");
+        losses.finish(dir.path()).unwrap();
+        assert!(losses.summary(dir.path()).unwrap().contains("22 missing"));
+        assert_eq!(archive::left_out(dir.path()).unwrap().len(), 22);
     }
 }

@@ -1,0 +1,175 @@
+//! Frames from standard input, in as many requests as it takes.
+
+use std::io::{self, IsTerminal as _};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+
+use bytes::Bytes;
+use futures::stream::{self, StreamExt as _};
+use http::Method;
+use indicatif::{HumanCount, ProgressBar};
+use tokio::io::AsyncWriteExt as _;
+use tokio::sync::mpsc;
+use xs::{Content, Error, ErrorKind};
+use xs_client::{Client, Request, Response};
+use xs_wire::paths;
+
+use super::chunks;
+use super::requests::{Bounds, Lines};
+use crate::args::{Common, Target};
+use crate::failure::{Failure, Result};
+use crate::terminal::{self, progress};
+use crate::{connect, lines, output, units};
+
+pub(super) async fn import(target: &Target, common: &Common) -> Result<()> {
+    let client = connect::client(target, common)?;
+    let is_typed = io::stdin().is_terminal();
+    // Where frames are typed, or shown as they are, a bar would be in the way.
+    let bar = match is_typed || (terminal::is_terminal() && common.json) {
+        true => ProgressBar::hidden(),
+        false => progress::words()?,
+    };
+    let mut answers = match is_typed || !terminal::person_reads(common) {
+        true => Answers::Printed(Printer { out: tokio::io::stdout(), is_read: true }),
+        false => Answers::Counted(0),
+    };
+    let mut lines = Lines::new(chunks(tokio::io::stdin()), Bounds::PIPE);
+    let sent = send_all(&client, &mut lines, &mut answers, &bar).await;
+    bar.finish_and_clear();
+    let unshown = sent.map_err(|failure| match lines.place() {
+        Some(place) => failure.context(place),
+        None => failure,
+    })?;
+    if let Some(failure) = unshown {
+        return Err(failure.context("all is imported, but not all answers came through"));
+    }
+    match answers {
+        Answers::Counted(frames) => output::print_line(&format!("{} frames", HumanCount(frames))),
+        Answers::Printed(_) => Ok(()),
+    }
+}
+
+/// Sends all there is. What its answers cannot be shown is given beside that: the frames are stored all the same.
+async fn send_all(
+    client: &Client,
+    lines: &mut Lines,
+    answers: &mut Answers,
+    bar: &ProgressBar,
+) -> Result<Option<Failure>> {
+    // A wrong address or token is told now, and not when a frame comes.
+    client.version().await.map_err(|error| Failure::of_call(&error))?;
+    let mut unshown = None;
+    while lines.begin().await.map_err(|error| Failure::of_call(&error))? {
+        let response = send(client, lines, bar).await.map_err(|error| Failure::of_call(&error))?;
+        if let Err(failure) = answers.take(response).await {
+            unshown.get_or_insert(failure);
+            answers.mute();
+        }
+    }
+    Ok(unshown)
+}
+
+/// Sends one request.
+async fn send(client: &Client, lines: &mut Lines, bar: &ProgressBar) -> xs::Result<Response> {
+    let (sender, mut receiver) = mpsc::channel::<xs::Result<Bytes>>(1);
+    let ended = Arc::new(AtomicBool::new(false));
+    let taken = Arc::clone(&ended);
+    let body = Content::stream(stream::poll_fn(move |cx| {
+        let next = receiver.poll_recv(cx);
+        taken.fetch_or(matches!(next, Poll::Ready(None)), Ordering::Relaxed);
+        next
+    }));
+    let mut answering = pin!(client.request(Request::new(Method::POST, paths::IMPORT).body(body)));
+    let feeding = async move {
+        while let Some(chunk) = lines.chunk().await.transpose() {
+            let (is_last, bytes) = (chunk.is_err(), chunk.as_ref().map_or(0, Bytes::len));
+            if sender.send(chunk).await.is_err() || is_last {
+                break;
+            }
+            bar.inc(bytes as u64);
+            bar.set_message(format!("{} sent", units::size(bar.position())));
+        }
+        // The body ends with it.
+        drop(sender);
+    };
+    tokio::select! {
+        answered = &mut answering => answered,
+        () = feeding => answering.await,
+    }
+    // Whoever answers well before the end has not taken everything, and the rest would be lost.
+    .and_then(|response| if ended.load(Ordering::Relaxed) { Ok(response) } else { Err(early()) })
+}
+
+fn early() -> Error {
+    Error::new(ErrorKind::Unavailable, "the server answered before it had been sent everything")
+}
+
+/// What becomes of the frames that are answered.
+enum Answers {
+    /// A person is told how many there are.
+    Counted(u64),
+    Printed(Printer),
+}
+
+impl Answers {
+    async fn take(&mut self, response: Response) -> Result<()> {
+        match self {
+            Self::Counted(frames) => {
+                let mut lines = pin!(lines::of(response));
+                while lines.next().await.transpose().map_err(|error| output::broken_off(&error))?.is_some() {
+                    *frames += 1;
+                }
+                Ok(())
+            }
+            Self::Printed(printer) => printer.print(response).await,
+        }
+    }
+
+    /// Prints no more.
+    fn mute(&mut self) {
+        if let Self::Printed(printer) = self {
+            printer.is_read = false;
+        }
+    }
+}
+
+/// Prints for as long as somebody reads it. Frames are imported all the same.
+struct Printer {
+    out: tokio::io::Stdout,
+    is_read: bool,
+}
+
+impl Printer {
+    async fn print(&mut self, response: Response) -> Result<()> {
+        let mut last = b'\n';
+        let mut chunks = response.body;
+        while let Some(chunk) = chunks.next().await.transpose().map_err(|error| output::broken_off(&error))? {
+            self.write(&chunk).await?;
+            last = chunk.last().copied().unwrap_or(last);
+        }
+        // A single frame comes without its line's end.
+        match last {
+            b'\n' => Ok(()),
+            _ => self.write(b"\n").await,
+        }
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        if !self.is_read {
+            return Ok(());
+        }
+        let written = match self.out.write_all(bytes).await {
+            Ok(()) => self.out.flush().await,
+            failed => failed,
+        };
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.is_read = false;
+                Ok(())
+            }
+            written => written.map_err(|error| Failure::io("writing to standard output", &error)),
+        }
+    }
+}
