@@ -116,7 +116,8 @@ impl EventStream {
         let permit = self.queue_room(frames.len(), frames.iter().map(NewFrame::weight).sum()).await?;
         let durability = durability.unwrap_or(self.handle.shared.settings.durability);
         let (reply, answer) = oneshot::channel();
-        let is_blocking = blocking::is_here();
+        // A store that may wait for others could keep the sequencer for as long as this future is not polled.
+        let is_blocking = blocking::is_here() && self.handle.shared.store.blocks();
         let append = Append { frames, expect, durability, reply, is_blocking, _permit: permit };
         match self.handle.turns.append_here(append, &self.handle.shared).await {
             None => answer.await.unwrap_or_else(|_| Err(Error::closed())),

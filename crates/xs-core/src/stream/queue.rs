@@ -2,7 +2,8 @@
 //!
 //! A thread of its own, and not a task, because it makes one blocking commit after the other: a crossing
 //! to the blocking pool and back would cost a lone appender a third of a sync. A caller that blocks
-//! anyway, and finds nobody at the sequencer, drives it by itself, and saves being woken, too.
+//! anyway, and finds nobody at the sequencer, drives it by itself, and saves being woken, too: where
+//! the index is one whose calls block.
 //!
 //! While a commit is under way the next group gathers in the queue, so appends share a sync as soon as
 //! there are many (E11), and none waits for a timer when there are few.
@@ -31,7 +32,8 @@ pub(super) struct Append {
     pub(super) expect: Vec<(Topic, Expect)>,
     pub(super) durability: Durability,
     pub(super) reply: oneshot::Sender<Appended>,
-    /// Whether its caller blocks, and so would have committed by itself had nobody else been at it.
+    /// Whether its caller and the index block, so that it would have been committed right there had nobody
+    /// else been at it.
     pub(super) is_blocking: bool,
     /// Its share of the queue's bytes, given back when it is answered.
     pub(super) _permit: OwnedSemaphorePermit,
@@ -84,8 +86,7 @@ impl Turns {
     /// Commits an append on this thread, where that is for blocking and nobody is at the sequencer, and
     /// answers it; gives it back otherwise.
     pub(super) async fn append_here(&self, append: Append, shared: &Shared) -> Option<Append> {
-        // A store that may wait for others could keep the sequencer for as long as this future is not polled.
-        if !append.is_blocking || self.is_crowded.load(Ordering::Relaxed) || !shared.store.blocks() {
+        if !append.is_blocking || self.is_crowded.load(Ordering::Relaxed) {
             return Some(append);
         }
         // Who waits for the lock comes first, so nobody who appends here can keep the queue from its turn.
