@@ -323,6 +323,11 @@ fn a_filter_of_the_log_that_is_none_is_a_usage_error() {
 
 #[test]
 fn a_stopping_server_says_so_and_drops_nothing() {
+    // Ctrl-C sends the second.
+    ["TERM", "INT"].into_iter().for_each(a_server_stops_by);
+}
+
+fn a_server_stops_by(signal: &'static str) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store");
     let server = Server::start(&path);
@@ -350,7 +355,7 @@ fn a_stopping_server_says_so_and_drops_nothing() {
     };
     // It follows once it is past the seam.
     until(&mut seen, "xs.threshold");
-    let stopping = std::thread::spawn(move || server.terminate());
+    let stopping = std::thread::spawn(move || server.stop(signal));
     until(&mut seen, "xs.stopping");
     slow.write_all(b"world").unwrap();
     assert_eq!(answer(&mut slow).0, 200);

@@ -47,10 +47,14 @@ fn real_files(made: &Path) -> Vec<PathBuf> {
     let empty = (0..SPECIAL).map(|n| (0, made.join(format!("empty-{n}.rs")))).collect::<Vec<_>>();
     empty.iter().for_each(|(_, path)| fs::write(path, "").unwrap());
     let largest = found.split_off(found.len() - SPECIAL);
-    let step = found.len() / (FILES - 2 * SPECIAL);
+    let step = (found.len() / (FILES - 3 * SPECIAL)).max(1);
     let mut chosen: Vec<_> = empty.into_iter().chain(largest).map(|(_, path)| path).collect();
-    // Every so many by size, then those beside them: licences and the like, which are the same.
-    chosen.extend(found.iter().step_by(step.max(1)).map(|(_, path)| path.clone()));
+    // Some that are there twice: licences and the like. Every so many by size, then.
+    let alike =
+        |pair: &&[(u64, PathBuf)]| pair[0].0 > 0 && fs::read(&pair[0].1).unwrap() == fs::read(&pair[1].1).unwrap();
+    let twice: Vec<_> = found.chunks_exact(2).filter(alike).take(SPECIAL).flatten().collect();
+    assert_eq!(twice.len(), 2 * SPECIAL, "no file is there twice");
+    chosen.extend(twice.into_iter().chain(found.iter().step_by(step)).map(|(_, path)| path.clone()));
     chosen.sort();
     chosen.dedup();
     chosen
@@ -88,8 +92,9 @@ fn store(addr: &str, path: &Path) -> Value {
     }
 }
 
-/// Follows from the start, again after the last id each time that the server goes away.
-fn follow(addr: &str, done: &AtomicBool, seen: &Mutex<Vec<Value>>) {
+/// Follows from the start, again after the last id each time that the server goes away. `joined` counts how often it
+/// came through history.
+fn follow(addr: &str, done: &AtomicBool, joined: &AtomicUsize, seen: &Mutex<Vec<Value>>) {
     while !done.load(Ordering::SeqCst) {
         let after = seen.lock().unwrap().last().map(|frame| id(frame).to_owned());
         let mut command = xs();
@@ -102,6 +107,7 @@ fn follow(addr: &str, done: &AtomicBool, seen: &Mutex<Vec<Value>>) {
             // A line that the kill cut short comes again, whole.
             let Ok(frame) = serde_json::from_str::<Value>(&line) else { break };
             if frame["topic"] == "xs.threshold" {
+                joined.fetch_add(1, Ordering::SeqCst);
                 continue;
             }
             if frame["topic"] == "file.done" {
@@ -214,10 +220,11 @@ fn thousands_of_real_files_survive(index: &str, contents: fn(&Path) -> Contents)
     let addr = path.to_str().unwrap();
     let (next, stored) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let acknowledged = Mutex::new(BTreeMap::new());
-    let (done, seen) = (AtomicBool::new(false), Mutex::new(Vec::new()));
+    let (done, joined, seen) = (AtomicBool::new(false), AtomicUsize::new(0), Mutex::new(Vec::new()));
 
     std::thread::scope(|scope| {
-        let follower = scope.spawn(|| follow(addr, &done, &seen));
+        let follower = scope.spawn(|| follow(addr, &done, &joined, &seen));
+        wait_until("the follower is live", || joined.load(Ordering::SeqCst) > 0);
         let clients: Vec<_> = (0..CLIENTS)
             .map(|_| {
                 scope.spawn(|| {
@@ -233,6 +240,7 @@ fn thousands_of_real_files_survive(index: &str, contents: fn(&Path) -> Contents)
             })
             .collect();
         wait_until("half of the files are stored", || stored.load(Ordering::SeqCst) > files.len() / 2);
+        wait_until("the follower is given some", || !seen.lock().unwrap().is_empty());
         // Dropping a server kills it.
         drop(server.lock().unwrap().take());
         // Reopening needs only the path.
@@ -259,10 +267,13 @@ fn thousands_of_real_files_survive(index: &str, contents: fn(&Path) -> Contents)
     let extra = all.len() - acknowledged.len();
     assert!(extra <= CLIENTS, "{extra} frames were stored that nobody was told of");
     assert_eq!(seen.into_inner().unwrap(), all, "the follower did not see every frame once");
+    assert!(joined.into_inner() > 1, "the follower did not come back");
 
     compare_contents(addr, &acknowledged.values().map(|(frame, file)| (frame, file.as_path())).collect::<Vec<_>>());
     let hashes: BTreeSet<&str> = all.iter().filter_map(|frame| frame["hash"].as_str()).collect();
-    assert!(hashes.len() < all.len() - SPECIAL, "no file is there twice");
+    let stored = acknowledged.values().filter_map(|(frame, _)| frame["hash"].as_str());
+    let (files, contents_of_files) = (stored.clone().count(), stored.collect::<BTreeSet<_>>().len());
+    assert!(contents_of_files + SPECIAL <= files, "{contents_of_files} contents of {files} files");
     let others: BTreeSet<String> =
         lines(&ok(&["cat", addr, "-T", "back"], b"")).iter().map(|frame| frame["hash"].to_string()).collect();
     assert_eq!(contents.count(&path), hashes.len() + others.len(), "content is not stored once");

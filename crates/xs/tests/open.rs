@@ -239,3 +239,10 @@ async fn blocking_within_a_runtime_is_refused_not_a_panic() {
     assert_eq!(stream.append(Frame::topic("a").unwrap(), ()).unwrap_err().kind(), ErrorKind::InvalidInput);
     drop(stream);
 }
+
+#[test]
+fn the_readme_shows_the_example_that_is_compiled() {
+    let (readme, example) = (include_str!("../../../README.md"), include_str!("../examples/clipboard.rs"));
+    let (_title, code) = example.split_once('\n').unwrap();
+    assert!(readme.contains(&format!("```rust\n{code}```")), "the example of the README is another");
+}

@@ -157,8 +157,13 @@ impl Server {
     }
 
     /// Asks it to stop, and waits until it has.
-    pub(crate) fn terminate(mut self) -> std::process::ExitStatus {
-        self.signal("TERM");
+    pub(crate) fn terminate(self) -> std::process::ExitStatus {
+        self.stop("TERM")
+    }
+
+    /// The same, by a signal of this name.
+    pub(crate) fn stop(mut self, signal: &str) -> std::process::ExitStatus {
+        self.signal(signal);
         self.child.wait().unwrap()
     }
 
