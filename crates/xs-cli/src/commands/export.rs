@@ -23,7 +23,8 @@ use crate::{connect, history, output, units};
 
 /// Contents that are fetched at a time.
 const CONTENTS_AT_ONCE: usize = 8;
-/// Contents in a row that cannot be read: then it is their store that is away, and not they that are lost.
+/// Contents in a row that cannot be read, after which one that could be is asked for: it may be their store that is
+/// away, and not they that are lost.
 const UNREADABLE_MAX: usize = 20;
 /// How much of a file is read at a time.
 const READ_BYTES: usize = 256 * 1024;
@@ -211,28 +212,32 @@ impl Exporting {
         let mut losses = Losses::default();
         // A frame is written when its content is there, so that no file names what is missing and not listed.
         let contents = &self.contents;
-        let frames = history::read(client).map(|frame| async move {
+        let frames = history::read(client.clone()).map(|frame| async move {
             let (line, frame) = frame?;
             let fetched = contents.fetch_for(&frame).await?;
             Ok::<_, Failure>((line, frame, fetched))
         });
         let mut frames = std::pin::pin!(frames.buffered(CONTENTS_AT_ONCE));
-        let mut unreadable = 0;
+        let (mut unreadable, mut readable) = (0, None);
         while let Some((line, frame, fetched)) = frames.try_next().await? {
             match fetched {
                 Fetched::Gone => continue,
-                Fetched::Nothing | Fetched::There | Fetched::KnownLost => {}
+                Fetched::Nothing | Fetched::KnownLost => {}
+                Fetched::There => readable = frame.hash,
                 Fetched::New(bytes) => {
                     done.content_bytes += bytes;
-                    unreadable = 0;
+                    (unreadable, readable) = (0, frame.hash);
                 }
                 Fetched::Lost(loss) => {
                     unreadable = if loss.why == Why::Unreadable { unreadable + 1 } else { 0 };
                     if unreadable == UNREADABLE_MAX {
-                        return Err(Failure::new(format!(
-                            "{unreadable} contents in a row cannot be read: the content store seems to be away; give \
-                             the same export again when it is back"
-                        )));
+                        if !is_readable(&client, readable).await {
+                            return Err(Failure::new(format!(
+                                "{unreadable} contents in a row cannot be read: the content store seems to be away; \
+                                 give the same export again when it is back"
+                            )));
+                        }
+                        unreadable = 0;
                     }
                     if let Some(told) = losses.add(&loss, &self.dir).map_err(writing)? {
                         self.bar.suspend(|| output::tell(&told));
@@ -273,6 +278,14 @@ fn finish(out: BufWriter<fs::File>, mut losses: Losses, dir: &Path) -> Result<u6
     dirs::sync(dir).map_err(doing)?;
     drop(file);
     Ok(count)
+}
+
+/// Whether the content store still answers for a content that it had.
+async fn is_readable(client: &Client, content: Option<ContentHash>) -> bool {
+    match content {
+        Some(hash) => client.content_info(hash).await.is_ok(),
+        None => false,
+    }
 }
 
 #[cfg(test)]

@@ -25,25 +25,20 @@ use crate::{connect, lines, output, units};
 
 pub(super) async fn import(target: &Target, common: &Common) -> Result<()> {
     let client = connect::client(target, common)?;
-    let is_typed = io::stdin().is_terminal();
-    // Where frames are typed, or shown as they are, a bar would be in the way.
-    let bar = match is_typed || (terminal::is_terminal() && common.json) {
-        true => ProgressBar::hidden(),
-        false => progress::words()?,
-    };
-    let mut answers = match is_typed || !terminal::person_reads(common) {
-        true => Answers::Printed(Printer { out: tokio::io::stdout(), is_read: true }),
-        false => Answers::Counted(0),
+    // Where frames are typed, or printed, a bar would be in the way.
+    let (mut answers, bar) = match io::stdin().is_terminal() || !terminal::person_reads(common) {
+        true => (Answers::Printed(Printer { out: tokio::io::stdout(), is_read: true }), ProgressBar::hidden()),
+        false => (Answers::Counted(0), progress::words()?),
     };
     let mut lines = Lines::new(chunks(tokio::io::stdin()), Bounds::PIPE);
     let sent = send_all(&client, &mut lines, &mut answers, &bar).await;
     bar.finish_and_clear();
-    let unshown = sent.map_err(|failure| match lines.place() {
+    let is_shown = sent.map_err(|failure| match lines.place() {
         Some(place) => failure.context(place),
         None => failure,
     })?;
-    if let Some(failure) = unshown {
-        return Err(failure.context("all is imported, but not all answers came through"));
+    if !is_shown {
+        return Err(Failure::new("all is imported, but not all of it was shown"));
     }
     match answers {
         Answers::Counted(frames) => output::print_line(&format!("{} frames", HumanCount(frames))),
@@ -51,24 +46,20 @@ pub(super) async fn import(target: &Target, common: &Common) -> Result<()> {
     }
 }
 
-/// Sends all there is. What its answers cannot be shown is given beside that: the frames are stored all the same.
-async fn send_all(
-    client: &Client,
-    lines: &mut Lines,
-    answers: &mut Answers,
-    bar: &ProgressBar,
-) -> Result<Option<Failure>> {
+/// Sends all there is, and says whether all answers could be shown: the frames are stored all the same.
+async fn send_all(client: &Client, lines: &mut Lines, answers: &mut Answers, bar: &ProgressBar) -> Result<bool> {
     // A wrong address or token is told now, and not when a frame comes.
     client.version().await.map_err(|error| Failure::of_call(&error))?;
-    let mut unshown = None;
+    let mut is_shown = true;
     while lines.begin().await.map_err(|error| Failure::of_call(&error))? {
         let response = send(client, lines, bar).await.map_err(|error| Failure::of_call(&error))?;
         if let Err(failure) = answers.take(response).await {
-            unshown.get_or_insert(failure);
-            answers.mute();
+            // Now: there may be no end at which it could be told.
+            bar.suspend(|| failure.report());
+            is_shown = false;
         }
     }
-    Ok(unshown)
+    Ok(is_shown)
 }
 
 /// Sends one request.
@@ -126,13 +117,6 @@ impl Answers {
             Self::Printed(printer) => printer.print(response).await,
         }
     }
-
-    /// Prints no more.
-    fn mute(&mut self) {
-        if let Self::Printed(printer) = self {
-            printer.is_read = false;
-        }
-    }
 }
 
 /// Prints for as long as somebody reads it. Frames are imported all the same.
@@ -164,11 +148,9 @@ impl Printer {
             Ok(()) => self.out.flush().await,
             failed => failed,
         };
+        self.is_read = written.is_ok();
         match written {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                self.is_read = false;
-                Ok(())
-            }
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             written => written.map_err(|error| Failure::io("writing to standard output", &error)),
         }
     }
