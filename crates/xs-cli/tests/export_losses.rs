@@ -77,13 +77,16 @@ impl Store {
         assert_eq!(fs::read_dir(self.dump().join("cas")).unwrap().count(), 1, "something was left behind");
     }
 
-    /// In its file's place stands what can be opened, and not read.
     fn make_unreadable(&self) {
-        let file = self.file();
-        fs::remove_file(&file).unwrap();
-        fs::create_dir(&file).unwrap();
-        fs::write(file.join("something"), "else").unwrap();
+        put_unreadable(&self.file());
     }
+}
+
+/// In the place of a file stands what can be opened, and not read.
+fn put_unreadable(file: &Path) {
+    fs::remove_file(file).unwrap();
+    fs::create_dir(file).unwrap();
+    fs::write(file.join("something"), "else").unwrap();
 }
 
 fn said(output: &Output) -> &str {
@@ -202,4 +205,42 @@ fn a_log_that_cannot_be_written_stops_no_server() {
         assert_eq!(ok(&["health", server.addr()], b""), "{\"status\":\"ok\"}\n");
         assert_eq!(server.terminate().code(), Some(0), "{format}");
     }
+}
+
+/// More contents than are taken for lost before it is asked whether their store is away.
+const MANY: usize = 22;
+
+/// Exports one content and then many, of which those that begin with `unreadable` cannot be read.
+fn export_many(unreadable: &str) -> (tempfile::TempDir, Output) {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("store"));
+    ok(&["append", server.addr(), "a"], b"content that was there first");
+    for n in 0..MANY {
+        ok(&["append", server.addr(), "b"], format!("content, number {n}").as_bytes());
+    }
+    let shards = fs::read_dir(server.path.join("cas")).unwrap().map(|entry| entry.unwrap().path());
+    let files = shards.filter(|shard| shard.is_dir()).flat_map(|shard| fs::read_dir(shard).unwrap());
+    for file in files.map(|entry| entry.unwrap().path()).collect::<Vec<_>>() {
+        if fs::read(&file).unwrap().starts_with(unreadable.as_bytes()) {
+            put_unreadable(&file);
+        }
+    }
+    let output = run(&["export", "--allow-missing", server.addr(), text(&dir.path().join("dump"))], b"");
+    (dir, output)
+}
+
+#[test]
+fn many_that_cannot_be_read_are_left_out_while_another_can() {
+    let (dir, output) = export_many("content, number");
+    assert!(output.status.success(), "{}", said(&output));
+    let listed = lines(&fs::read_to_string(dir.path().join("dump/missing.jsonl")).unwrap());
+    assert_eq!(listed.iter().filter(|loss| loss["why"] == "unreadable").count(), MANY);
+}
+
+#[test]
+fn a_content_store_that_is_away_ends_the_export() {
+    let (dir, output) = export_many("content");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("seems to be away"), "{}", said(&output));
+    assert!(!dir.path().join("dump/frames.jsonl").exists(), "it looks finished");
 }
