@@ -27,6 +27,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic))]
 
 mod access;
+mod answering;
 mod clients;
 mod connection;
 mod console;

@@ -21,13 +21,10 @@
 //! Labels come from what is fixed in the code, never from a request, so that no client can make the
 //! number of series grow: of a path the route that it matched, of a method one that is known.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::Next;
 use axum::response::Response;
 use http::{Method, StatusCode};
 use prometheus_client::collector::Collector;
@@ -45,7 +42,7 @@ pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0
 const MICROSECONDS: f64 = 1_000_000.0;
 
 /// Route, method and class of status.
-type RequestLabels = [(&'static str, Cow<'static, str>); 3];
+type RequestLabels = [(&'static str, &'static str); 3];
 
 /// What is counted in the server itself.
 #[derive(Debug, Default)]
@@ -76,9 +73,14 @@ impl ServerCounters {
         Connected(Arc::clone(self))
     }
 
-    fn answered(&self, route: Cow<'static, str>, method: &Method, status: StatusCode) {
-        let labels = [("route", route), ("method", known(method).into()), ("status", class(status).into())];
+    /// Counts a request at a route, once the head of its response is ready: one that streams for hours counts from
+    /// its start. An error is known by the kind that its response carries.
+    pub(crate) fn answered(&self, route: &'static str, method: &Method, response: &Response) {
+        let labels = [("route", route), ("method", known(method)), ("status", class(response.status()))];
         self.requests.get_or_create(&labels).inc();
+        if let Some(kind) = response.extensions().get::<ErrorKind>() {
+            self.error(*kind);
+        }
     }
 }
 
@@ -90,22 +92,6 @@ impl Drop for Connected {
     fn drop(&mut self) {
         self.0.connections.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-/// The middleware that counts requests, once the head of their response is ready: one that streams for
-/// hours counts from its start. An error is known by the kind that its response carries.
-pub(crate) async fn count(State(counters): State<Arc<ServerCounters>>, request: Request, next: Next) -> Response {
-    let route = match request.extensions().get::<MatchedPath>() {
-        Some(path) => Cow::Owned(path.as_str().to_owned()),
-        None => Cow::Borrowed("none"),
-    };
-    let method = request.method().clone();
-    let response = next.run(request).await;
-    counters.answered(route, &method, response.status());
-    if let Some(kind) = response.extensions().get::<ErrorKind>() {
-        counters.error(*kind);
-    }
-    response
 }
 
 /// A method by its name, unless a client made it up.
@@ -250,17 +236,10 @@ fn buckets(histogram: &Histogram, per_unit: f64) -> Vec<(f64, u64)> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use axum::Router;
-    use axum::body::Body;
-    use axum::middleware::from_fn_with_state;
-    use axum::routing::get;
-    use hyper::service::Service as _;
-    use hyper_util::service::TowerToHyperService;
     use xs::memory::{MemoryCas, MemoryStore};
     use xs::{AppendOptions, Durability, Frame, ReadOptions, Settings};
 
     use super::*;
-    use crate::error::ApiError;
 
     type Labels = BTreeMap<String, String>;
 
@@ -420,27 +399,5 @@ mod tests {
         let odd = "a\\b\"c\nd";
         let text = told(Stats::default(), odd);
         assert_eq!(by(&text, "xs_build_info", "version"), BTreeMap::from([(odd.to_owned(), 1.0)]));
-    }
-
-    #[tokio::test]
-    async fn requests_are_counted_by_route_and_not_by_path() {
-        let counters = Arc::new(ServerCounters::default());
-        let router = Router::new()
-            .route("/thing/{id}", get(async || "here"))
-            .fallback(async || ApiError::not_found("there is no such route"))
-            .layer(from_fn_with_state(Arc::clone(&counters), count));
-        for (method, path) in [("GET", "/thing/1"), ("GET", "/thing/2"), ("BREW", "/a"), ("BROIL", "/b")] {
-            let request = http::Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
-            TowerToHyperService::new(router.clone()).call(request).await.unwrap();
-        }
-        let text = render(&stream().await, &counters);
-        let requests = samples(&text).into_iter().filter(|(name, ..)| name == "xs_requests_total");
-        let line = |(_, labels, count): (String, Labels, f64)| {
-            format!("{} {} {} {count}", labels["route"], labels["method"], labels["status"])
-        };
-        let mut requests: Vec<String> = requests.map(line).collect();
-        requests.sort();
-        assert_eq!(requests, ["/thing/{id} GET 2xx 2", "none other 4xx 2"]);
-        assert_eq!(by(&text, "xs_errors_total", "kind")["NotFound"], 2.0);
     }
 }

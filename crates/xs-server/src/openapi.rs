@@ -6,69 +6,77 @@
 mod schemas;
 mod words;
 
+use std::sync::Arc;
+
 use axum::Router;
-use axum::extract::Request;
 use axum::handler::Handler;
-use axum::middleware::{Next, from_fn};
-use axum::routing::MethodRouter;
+use axum::routing::{MethodFilter, MethodRouter};
+use http::StatusCode;
 use utoipa::openapi::path::PathItemBuilder;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{HttpMethod, InfoBuilder, OpenApi, OpenApiBuilder, PathsBuilder, SecurityRequirement};
-use xs_wire::Params;
 
 pub(crate) use self::words::{
     About, BYTES, EVENTS, HTML, JSON, NDJSON, TEXT, answer, binary, body, content_hash, count, expect, filter, flag,
     follow, frame_id, meta_text, schema, string, text, topic, ttl, with_headers,
 };
-use crate::error::ApiResult;
+use crate::answering::Answering;
+use crate::error::ApiError;
 use crate::routes::App;
 
 /// A path, and what answers there.
 pub(crate) struct Route {
     path: &'static str,
-    methods: MethodRouter<App>,
+    has_parameters: bool,
+    methods: MethodRouter<Arc<App>>,
     item: PathItemBuilder,
 }
 
 impl Route {
     pub(crate) fn at(path: &'static str) -> Self {
-        Self { path, methods: MethodRouter::new(), item: PathItemBuilder::new() }
+        let methods = MethodRouter::new().fallback(Answering::refusing(path, refuse_method));
+        Self { path, has_parameters: true, methods, item: PathItemBuilder::new() }
     }
 
-    pub(crate) fn get<H: Handler<T, App>, T: 'static>(self, handler: H, about: About) -> Self {
-        self.with(HttpMethod::Get, about, |methods| methods.get(handler))
-    }
-
-    pub(crate) fn head<H: Handler<T, App>, T: 'static>(self, handler: H, about: About) -> Self {
-        self.with(HttpMethod::Head, about, |methods| methods.head(handler))
-    }
-
-    pub(crate) fn post<H: Handler<T, App>, T: 'static>(self, handler: H, about: About) -> Self {
-        self.with(HttpMethod::Post, about, |methods| methods.post(handler))
-    }
-
-    pub(crate) fn delete<H: Handler<T, App>, T: 'static>(self, handler: H, about: About) -> Self {
-        self.with(HttpMethod::Delete, about, |methods| methods.delete(handler))
-    }
-
-    /// Refuses every parameter in the name of handlers that look at none.
+    /// Refuses every parameter in the name of the handlers that come next, which look at none.
     pub(crate) fn without_parameters(self) -> Self {
-        Self { methods: self.methods.layer(from_fn(without_parameters)), ..self }
+        Self { has_parameters: false, ..self }
     }
 
-    fn with(self, method: HttpMethod, about: About, add: impl FnOnce(MethodRouter<App>) -> MethodRouter<App>) -> Self {
-        let Self { path, methods, item } = self;
-        Self { path, methods: add(methods), item: item.operation(method, about) }
+    pub(crate) fn get<H: Handler<T, Arc<App>>, T: 'static>(self, handler: H, about: About) -> Self {
+        self.with((HttpMethod::Get, MethodFilter::GET), handler, about)
+    }
+
+    pub(crate) fn head<H: Handler<T, Arc<App>>, T: 'static>(self, handler: H, about: About) -> Self {
+        self.with((HttpMethod::Head, MethodFilter::HEAD), handler, about)
+    }
+
+    pub(crate) fn post<H: Handler<T, Arc<App>>, T: 'static>(self, handler: H, about: About) -> Self {
+        self.with((HttpMethod::Post, MethodFilter::POST), handler, about)
+    }
+
+    pub(crate) fn delete<H: Handler<T, Arc<App>>, T: 'static>(self, handler: H, about: About) -> Self {
+        self.with((HttpMethod::Delete, MethodFilter::DELETE), handler, about)
+    }
+
+    fn with<H: Handler<T, Arc<App>>, T: 'static>(
+        self,
+        (method, filter): (HttpMethod, MethodFilter),
+        handler: H,
+        about: About,
+    ) -> Self {
+        let Self { path, has_parameters, methods, item } = self;
+        let methods = methods.on(filter, Answering { handler, route: path, has_parameters });
+        Self { path, has_parameters, methods, item: item.operation(method, about) }
     }
 }
 
-async fn without_parameters(request: Request, next: Next) -> ApiResult {
-    Params::parse(request.uri().query()).finish()?;
-    Ok(next.run(request).await)
+async fn refuse_method() -> ApiError {
+    ApiError::invalid("this route does not take this method").with_status(StatusCode::METHOD_NOT_ALLOWED)
 }
 
 /// What answers.
-pub(crate) fn router(routes: Vec<Route>) -> Router<App> {
+pub(crate) fn router(routes: Vec<Route>) -> Router<Arc<App>> {
     routes.into_iter().fold(Router::new(), |router, route| router.route(route.path, route.methods))
 }
 

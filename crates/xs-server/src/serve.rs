@@ -19,7 +19,7 @@ use xs::{Error, ErrorKind, EventStream, Frame, Result};
 use crate::access::Access;
 use crate::connection::{Io, Unread, Wire};
 use crate::guard::{Connection, Guard};
-use crate::limits::{ACCEPT_RETRY, HEADERS_READ, Limits, STORE_GRACE};
+use crate::limits::{ACCEPT_RETRY, Limits, STORE_GRACE};
 use crate::listen::{Accepted, Listener, Medium};
 use crate::room::{Room, Taken};
 use crate::routes::{App, app};
@@ -170,7 +170,7 @@ struct Serving {
 }
 
 impl Serving {
-    fn new(state: App, access: Access, limits: Arc<Limits>, stopping: watch::Receiver<bool>) -> Self {
+    fn new(state: Arc<App>, access: Access, limits: Arc<Limits>, stopping: watch::Receiver<bool>) -> Self {
         let guard = Guard::new(access, Arc::clone(&limits), Arc::clone(&state.counters));
         Self { app: app(state), http: http(&limits), guard: Arc::new(guard), limits, stopping }
     }
@@ -221,7 +221,6 @@ fn http(limits: &Limits) -> http1::Builder {
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
         .max_header_size(limits.head_read_bytes())
-        .max_headers(HEADERS_READ)
         .max_buf_size(limits.buffer_bytes());
     http
 }

@@ -102,7 +102,7 @@ async fn a_head_that_is_too_large_is_refused_as_soon_as_it_is() {
         // More than is read: nothing of it is an end.
         (431, format!("{get}x: {}", "x".repeat(128 * 1024))),
         (431, format!("GET /{} HTTP/1.1\r\n", "x".repeat(128 * 1024))),
-        (431, format!("{get}{}\r\n", "x: y\r\n".repeat(200))),
+        (431, format!("{get}{}\r\n", "x: y\r\n".repeat(100))),
         (431, format!("{get}xs-meta: {}\r\n\r\n", "x".repeat(2 * 1024 * 1024))),
         (414, format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "x".repeat(66_000))),
         (400, "GET\r\n\r\n".to_owned()),
@@ -127,7 +127,7 @@ async fn a_head_that_is_a_little_too_large_is_told_which_limit_it_is() {
         (431, "65536", request("GET", "/version", &meta, "")),
         // What still comes is not taken for a request.
         (431, "65536", request("POST", "/append/large", &meta, &content)),
-        (431, "100 headers", request("GET", "/version", &"x: y\r\n".repeat(100), "")),
+        (431, "64 headers", request("GET", "/version", &"x: y\r\n".repeat(64), "")),
         (414, "32768", request("GET", &long, "", "")),
     ];
     for (status, limit, request) in &cases {

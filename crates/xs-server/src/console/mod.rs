@@ -2,6 +2,8 @@
 //!
 //! The page holds no data and so needs no token; what it shows, it asks for like any other client.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use http::{HeaderMap, HeaderName, StatusCode, header};
@@ -60,7 +62,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
                       require-trusted-types-for 'script'; trusted-types 'none'";
 
 /// The page.
-pub(crate) async fn page(State(_): State<App>, headers: HeaderMap) -> Response {
+pub(crate) async fn page(State(_): State<Arc<App>>, headers: HeaderMap) -> Response {
     answer(&PAGE, &headers)
 }
 
@@ -71,7 +73,8 @@ pub(crate) async fn without_slash() -> Redirect {
 
 /// One of its files.
 pub(crate) async fn file(name: Segment, headers: HeaderMap) -> ApiResult {
-    match FILES.iter().find(|file| file.name == name.text()) {
+    let name = name.text()?;
+    match FILES.iter().find(|file| file.name == name) {
         Some(file) => Ok(answer(file, &headers)),
         None => Err(ApiError::not_found("the console has no such file")),
     }

@@ -1,9 +1,12 @@
 //! `POST /append/{topic}` and `POST /append`.
 
+use std::sync::Arc;
+
 use axum::body::Body;
-use axum::extract::{RawQuery, State};
+use axum::extract::{FromRequestParts, RawQuery, State};
 use axum::response::IntoResponse as _;
-use http::{HeaderMap, header};
+use http::header;
+use http::request::Parts;
 use xs::{AppendOptions, BatchOptions, Meta, NewFrame};
 use xs_wire::{AppendLine, AppendQuery, Framing, META_HEADER, Params, frame_json};
 
@@ -13,17 +16,17 @@ use crate::error::{ApiError, ApiResult};
 use crate::openapi::{self, About, BYTES, JSON, NDJSON, answer, binary, schema};
 
 pub(super) async fn one(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     topic: Segment,
     RawQuery(query): RawQuery,
-    headers: HeaderMap,
+    GivenMeta(meta): GivenMeta,
     body: Body,
 ) -> ApiResult {
     // Everything that can be refused is, before the body is taken.
     let mut frame = NewFrame::new(topic.parse()?);
     let query = AppendQuery::parse(Params::parse(query.as_deref()))?;
     frame.ttl = query.ttl;
-    frame.meta = meta(&headers)?;
+    frame.meta = meta;
     let options = AppendOptions { durability: None, expect: query.expect };
     let frame = app.stream.append_with(frame, content(body), options).await?;
     Ok(json(frame_json(&frame, query.with_timestamp)?))
@@ -42,17 +45,24 @@ pub(super) fn about_one() -> About {
         .refuses(&["409", "413"])
 }
 
-fn meta(headers: &HeaderMap) -> ApiResult<Option<Meta>> {
-    let mut given = headers.get_all(META_HEADER).iter();
-    match (given.next(), given.next()) {
-        (_, Some(_)) => Err(ApiError::invalid(format!("header {META_HEADER} is given twice"))),
-        (Some(value), None) => Ok(xs_wire::decode_meta(value.as_bytes())?),
-        (None, None) => Ok(None),
+/// What the header says. Read where it is: taking all headers copies them.
+pub(super) struct GivenMeta(Option<Meta>);
+
+impl<S: Sync> FromRequestParts<S> for GivenMeta {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> ApiResult<Self> {
+        let mut given = parts.headers.get_all(META_HEADER).iter();
+        match (given.next(), given.next()) {
+            (_, Some(_)) => Err(ApiError::invalid(format!("header {META_HEADER} is given twice"))),
+            (Some(value), None) => Ok(Self(xs_wire::decode_meta(value.as_bytes())?)),
+            (None, None) => Ok(Self(None)),
+        }
     }
 }
 
 /// Many frames, one atomic append.
-pub(super) async fn many(State(app): State<App>, RawQuery(query): RawQuery, body: Body) -> ApiResult {
+pub(super) async fn many(State(app): State<Arc<App>>, RawQuery(query): RawQuery, body: Body) -> ApiResult {
     let mut params = Params::parse(query.as_deref());
     let with_timestamp = params.flag("with-timestamp")?;
     params.finish()?;

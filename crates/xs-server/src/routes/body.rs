@@ -57,6 +57,9 @@ pub(super) fn broke_off(error: Error, counters: &ServerCounters) -> Error {
 
 /// A body on its way to the content store. One that breaks off is the client's failure.
 pub(super) fn content(body: Body) -> Content {
+    if body.is_end_stream() {
+        return Content::none();
+    }
     Content::stream(body.into_data_stream().map(|chunk| chunk.map_err(broken_off)))
 }
 

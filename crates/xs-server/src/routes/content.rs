@@ -1,5 +1,7 @@
 //! `/cas`: content in and out.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
@@ -12,7 +14,7 @@ use super::{App, Segment};
 use crate::error::{ApiError, ApiResult};
 use crate::openapi::{self, About, BYTES, TEXT, answer};
 
-pub(super) async fn post(State(app): State<App>, body: Body) -> ApiResult {
+pub(super) async fn post(State(app): State<Arc<App>>, body: Body) -> ApiResult {
     match app.stream.put(content(body)).await? {
         Some(hash) => Ok(hash.to_string().into_response()),
         None => Err(ApiError::invalid("the body is empty")),
@@ -27,7 +29,7 @@ pub(super) fn about_post() -> About {
 }
 
 /// Ranges are for GET alone (RFC 9110, section 14.2).
-pub(super) async fn head(State(app): State<App>, hash: Segment, request: HeaderMap) -> ApiResult {
+pub(super) async fn head(State(app): State<Arc<App>>, hash: Segment, request: HeaderMap) -> ApiResult {
     let info = app.stream.content_info(hash.parse()?).await?;
     match is_known(&request, info.hash) {
         true => Ok(not_modified(info.hash)),
@@ -44,7 +46,7 @@ pub(super) fn about_head() -> About {
         .refuses(&["404"])
 }
 
-pub(super) async fn get(State(app): State<App>, hash: Segment, request: HeaderMap) -> ApiResult {
+pub(super) async fn get(State(app): State<Arc<App>>, hash: Segment, request: HeaderMap) -> ApiResult {
     let hash: ContentHash = hash.parse()?;
     let info = app.stream.content_info(hash).await?;
     if is_known(&request, hash) {

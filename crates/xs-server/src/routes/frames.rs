@@ -1,5 +1,7 @@
 //! One frame, the last ones, and topics.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
@@ -18,7 +20,7 @@ use crate::error::{ApiError, ApiResult};
 use crate::limits::TOPICS_AT_ONCE;
 use crate::openapi::{self, About, JSON, NDJSON, answer, schema};
 
-pub(super) async fn get(State(app): State<App>, id: Segment, RawQuery(query): RawQuery) -> ApiResult {
+pub(super) async fn get(State(app): State<Arc<App>>, id: Segment, RawQuery(query): RawQuery) -> ApiResult {
     let mut params = Params::parse(query.as_deref());
     let with_timestamp = params.flag("with-timestamp")?;
     params.finish()?;
@@ -37,7 +39,7 @@ pub(super) fn about_get() -> About {
         .refuses(&["404"])
 }
 
-pub(super) async fn remove(State(app): State<App>, id: Segment, RawQuery(query): RawQuery) -> ApiResult {
+pub(super) async fn remove(State(app): State<Arc<App>>, id: Segment, RawQuery(query): RawQuery) -> ApiResult {
     Params::parse(query.as_deref()).finish()?;
     app.stream.remove(id.parse()?).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
@@ -49,12 +51,12 @@ pub(super) fn about_remove() -> About {
         .answers("204", answer("It is not there, and maybe never was"))
 }
 
-pub(super) async fn last_of_all(State(app): State<App>, RawQuery(query): RawQuery, client: Client) -> ApiResult {
+pub(super) async fn last_of_all(State(app): State<Arc<App>>, RawQuery(query): RawQuery, client: Client) -> ApiResult {
     last_frames(&app, &client, Filter::all(), query).await
 }
 
 pub(super) async fn last(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     filter: Segment,
     RawQuery(query): RawQuery,
     client: Client,
@@ -108,10 +110,10 @@ fn about_last_frames(about: About) -> About {
         .refuses(&["404"])
 }
 
-pub(super) async fn topics(State(app): State<App>, RawQuery(query): RawQuery) -> ApiResult<Response> {
+pub(super) async fn topics(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> ApiResult<Response> {
     let TopicsQuery { prefix, after, limit } = TopicsQuery::parse(Params::parse(query.as_deref()))?;
     let (page, left) = (TopicPage { prefix, after, limit: 0 }, limit.unwrap_or(usize::MAX));
-    let pages = futures::stream::try_unfold((app.stream, page, left), |(stream, mut page, left)| async move {
+    let pages = futures::stream::try_unfold((app.stream.clone(), page, left), |(stream, mut page, left)| async move {
         page.limit = left.min(TOPICS_AT_ONCE);
         if page.limit == 0 {
             return Ok(None);

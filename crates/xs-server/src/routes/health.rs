@@ -1,6 +1,8 @@
 //! `GET /healthz` and `GET /metrics`: for whoever watches the server. They read memory, and answer
 //! whatever the disk does.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::response::IntoResponse as _;
 use http::{HeaderMap, StatusCode, header};
@@ -14,7 +16,7 @@ use crate::metrics;
 /// An answer of a moment ago says nothing.
 const NOT_KEPT: &str = "no-store";
 
-pub(super) async fn healthz(State(app): State<App>) -> ApiResult {
+pub(super) async fn healthz(State(app): State<Arc<App>>) -> ApiResult {
     app.stream.health().map_err(|error| unhealthy(&error))?;
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, NOT_KEPT)];
     Ok((headers, r#"{"status":"ok"}"#).into_response())
@@ -31,7 +33,7 @@ fn unhealthy(error: &Error) -> ApiError {
     ApiError::new(kind, message).with_status(StatusCode::SERVICE_UNAVAILABLE)
 }
 
-pub(super) async fn metrics(State(app): State<App>, headers: HeaderMap) -> ApiResult {
+pub(super) async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> ApiResult {
     let form = Exposition::accepted(&headers);
     let text = form.of(metrics::render(&app.stream, &app.counters));
     let text = text.ok_or_else(|| ApiError::new(ErrorKind::Internal, "the metrics are not whole"))?;

@@ -1,5 +1,7 @@
 //! `POST /import`: frames as they are, one or many.
 
+use std::sync::Arc;
+
 use axum::body::{Body, BodyDataStream};
 use axum::extract::State;
 use bytes::Bytes;
@@ -18,7 +20,7 @@ use crate::openapi::{self, About, JSON, NDJSON, answer, schema};
 
 /// Stores the lines of the body in steps as they come, so that its size does not matter. What was
 /// stored before a line that is refused stays stored: sending all of it again does no harm.
-pub(super) async fn import(State(app): State<App>, body: Body) -> ApiResult {
+pub(super) async fn import(State(app): State<Arc<App>>, body: Body) -> ApiResult {
     let mut lines = Lines::new(body);
     let mut import = Import::new(app.stream.clone());
     let mut number = 0u64;

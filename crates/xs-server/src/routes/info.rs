@@ -1,5 +1,6 @@
 //! What answers, and how it is spoken to.
 
+use std::sync::Arc;
 use std::sync::OnceLock;
 
 use axum::extract::State;
@@ -12,7 +13,7 @@ use super::{App, json};
 use crate::error::ApiResult;
 use crate::openapi::{self, About, HTML, JSON, answer, schema};
 
-pub(super) async fn version(State(app): State<App>) -> ApiResult {
+pub(super) async fn version(State(app): State<Arc<App>>) -> ApiResult {
     let (index, format, cas) = app.stream.parts();
     let version = env!("CARGO_PKG_VERSION").to_owned();
     Ok(json(to_json(&Version { version, index: index.to_owned(), cas: cas.to_owned(), format })?))

@@ -15,22 +15,22 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, FromRequestParts, RawPathParams};
-use axum::middleware::from_fn_with_state;
+use axum::extract::{FromRequestParts, RawPathParams};
 use axum::response::{IntoResponse as _, Response};
+use http::header;
 use http::request::Parts;
-use http::{StatusCode, header};
 use tokio::sync::watch;
 use xs::{Error, EventStream};
 
+use crate::answering::Answering;
 use crate::console;
 use crate::encode::Encoded;
 use crate::error::{ApiError, ApiResult};
-use crate::metrics::{self, ServerCounters};
+use crate::metrics::ServerCounters;
 use crate::openapi::{self, Route};
 
 /// What every route has.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct App {
     pub(crate) stream: EventStream,
     /// Becomes true when the server stops and nothing appends any more: followers end, so that they do not
@@ -42,8 +42,8 @@ pub(crate) struct App {
 }
 
 impl App {
-    pub(crate) fn new(stream: EventStream, ending: watch::Receiver<bool>) -> Self {
-        Self { stream, ending, encoded: Arc::new(Encoded::new()), counters: Arc::default() }
+    pub(crate) fn new(stream: EventStream, ending: watch::Receiver<bool>) -> Arc<Self> {
+        Arc::new(Self { stream, ending, encoded: Arc::new(Encoded::new()), counters: Arc::default() })
     }
 }
 
@@ -70,16 +70,10 @@ pub fn router(stream: EventStream) -> Router {
     app(App::new(stream, watch::channel(false).1))
 }
 
-pub(crate) fn app(app: App) -> Router {
+pub(crate) fn app(app: Arc<App>) -> Router {
     openapi::router(routes())
         .route("/ui/", axum::routing::get(console::without_slash))
-        .fallback(async || ApiError::not_found("there is no such route"))
-        .method_not_allowed_fallback(async || {
-            ApiError::invalid("this route does not take this method").with_status(StatusCode::METHOD_NOT_ALLOWED)
-        })
-        // Content has no limit; what is read into memory has one of its own.
-        .layer(DefaultBodyLimit::disable())
-        .layer(from_fn_with_state(Arc::clone(&app.counters), metrics::count))
+        .fallback(Answering::refusing("none", async || ApiError::not_found("there is no such route")))
         .with_state(app)
 }
 
@@ -92,37 +86,40 @@ fn routes() -> Vec<Route> {
         Route::at("/last").get(frames::last_of_all, frames::about_last_of_all()),
         Route::at("/last/{filter}").get(frames::last, frames::about_last()),
         Route::at("/topics").get(frames::topics, frames::about_topics()),
-        Route::at("/cas").post(content::post, content::about_post()).without_parameters(),
+        Route::at("/cas").without_parameters().post(content::post, content::about_post()),
         Route::at("/cas/{*hash}")
+            .without_parameters()
             .get(content::get, content::about_get())
-            .head(content::head, content::about_head())
-            .without_parameters(),
-        Route::at("/import").post(import::import, import::about_import()).without_parameters(),
-        Route::at("/version").get(info::version, info::about_version()).without_parameters(),
-        Route::at("/healthz").get(health::healthz, info::about_healthz()).without_parameters(),
-        Route::at("/metrics").get(health::metrics, info::about_metrics()).without_parameters(),
-        Route::at("/openapi.json").get(info::openapi, info::about_openapi()).without_parameters(),
-        Route::at("/ui").get(console::page, info::about_console()).without_parameters(),
-        Route::at("/ui/{file}").get(console::file, info::about_console_file()).without_parameters(),
+            .head(content::head, content::about_head()),
+        Route::at("/import").without_parameters().post(import::import, import::about_import()),
+        Route::at("/version").without_parameters().get(info::version, info::about_version()),
+        Route::at("/healthz").without_parameters().get(health::healthz, info::about_healthz()),
+        Route::at("/metrics").without_parameters().get(health::metrics, info::about_metrics()),
+        Route::at("/openapi.json").without_parameters().get(info::openapi, info::about_openapi()),
+        Route::at("/ui").without_parameters().get(console::page, info::about_console()),
+        Route::at("/ui/{file}").without_parameters().get(console::file, info::about_console_file()),
         Route::at("/{id}").get(frames::get, frames::about_get()).delete(frames::remove, frames::about_remove()),
     ]
 }
 
 /// The part of a path that a route leaves open, whose refusal looks like every other.
 #[derive(Debug)]
-pub(crate) struct Segment {
-    name: String,
-    text: String,
-}
+pub(crate) struct Segment(RawPathParams);
 
 impl Segment {
-    pub(crate) fn text(&self) -> &str {
-        &self.text
+    /// Its name, and what stands there. The last: an application may mount the routes below open parts of its own.
+    fn named(&self) -> ApiResult<(&str, &str)> {
+        self.0.iter().last().ok_or_else(|| ApiError::not_found("there is no such route"))
+    }
+
+    pub(crate) fn text(&self) -> ApiResult<&str> {
+        Ok(self.named()?.1)
     }
 
     /// What it spells; a refusal names it.
     pub(crate) fn parse<T: FromStr<Err = Error>>(&self) -> ApiResult<T> {
-        Ok(self.text.parse::<T>().map_err(|error| error.context(format_args!("path parameter {}", self.name)))?)
+        let (name, text) = self.named()?;
+        Ok(text.parse::<T>().map_err(|error| error.context(format_args!("path parameter {name}")))?)
     }
 }
 
@@ -130,14 +127,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Segment {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let segments = RawPathParams::from_request_parts(parts, state)
-            .await
-            .map_err(|error| ApiError::invalid(format!("path parameter: {}", error.body_text())))?;
-        // The last: an application may mount the routes below open parts of its own.
-        match segments.iter().last() {
-            Some((name, text)) => Ok(Self { name: name.to_owned(), text: text.to_owned() }),
-            None => Err(ApiError::not_found("there is no such route")),
-        }
+        let segments = RawPathParams::from_request_parts(parts, state).await;
+        segments.map(Self).map_err(|error| ApiError::invalid(format!("path parameter: {}", error.body_text())))
     }
 }
 

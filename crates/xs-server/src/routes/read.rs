@@ -19,7 +19,7 @@ use crate::error::{ApiError, ApiResult};
 use crate::openapi::{self, About, EVENTS, NDJSON, answer, schema};
 
 pub(super) async fn cat(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     client: Client,
