@@ -28,7 +28,8 @@ pub(super) async fn one(
     frame.ttl = query.ttl;
     frame.meta = meta;
     let options = AppendOptions { durability: None, expect: query.expect };
-    let frame = app.stream.append_with(frame, content(body), options).await?;
+    // In a box of its own: together with the future of this handler it is too large for what an allocator has at hand.
+    let frame = Box::pin(app.stream.append_with(frame, content(body), options)).await?;
     Ok(json(frame_json(&frame, query.with_timestamp)?))
 }
 
