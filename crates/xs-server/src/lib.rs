@@ -48,6 +48,7 @@ mod routes;
 mod serve;
 mod tls;
 mod trace;
+mod until_gone;
 mod watched;
 mod writes;
 

@@ -7,14 +7,14 @@ mod support;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use support::{PATIENCE, Running, exchange, request, rest};
 use tempfile::TempDir;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -228,4 +228,31 @@ async fn a_handshake_under_way_does_not_hold_up_the_stop() {
     server.stop().await;
     assert!(start.elapsed() < Limits::default().grace, "it waited for a handshake");
     assert!(rest(&mut waiting).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_that_has_gone_makes_room() {
+    let (files, certificate) = Files::new();
+    let mut limits = Limits::default();
+    limits.followers_per_client = Some(1);
+    let server = start(&files.tls(), limits).await;
+    for version in [&TLS12, &TLS13] {
+        for ends_politely in [true, false] {
+            let start = Instant::now();
+            let mut io = loop {
+                let mut io = connect(&server, &certificate, version, &[]).await.unwrap();
+                io.write_all(&request("GET", "/?follow", "", "")).await.unwrap();
+                let mut head = [0; 12];
+                io.read_exact(&mut head).await.unwrap();
+                if &head == b"HTTP/1.1 200" {
+                    break io;
+                }
+                assert!(start.elapsed() < PATIENCE, "the one before is still counted");
+            };
+            if ends_politely {
+                io.shutdown().await.unwrap();
+            }
+        }
+    }
+    server.stop().await;
 }

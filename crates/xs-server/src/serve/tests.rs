@@ -204,3 +204,63 @@ async fn idle_connections_are_no_errors() {
         assert_eq!(server.refused() - before, refused, "{request} {then}");
     }
 }
+
+/// Lets the server do what there is to do, until this holds.
+async fn soon(what: &str, holds: impl Fn() -> bool) {
+    for _ in 0..10_000 {
+        if holds() {
+            return;
+        }
+        yield_now().await;
+    }
+    panic!("{what} does not come");
+}
+
+const FOLLOW_ONE: &str = "GET /?follow&new&limit=1 HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+#[tokio::test]
+async fn a_follower_that_has_gone_is_noticed_though_there_is_nothing_to_send() {
+    let server = Piped::start(Limits::default(), Access::open()).await;
+    for ends_politely in [true, false] {
+        let mut follower = server.connect(SOCKET);
+        send(&mut follower, FOLLOW_ONE).await;
+        until(&mut follower, "\r\n\r\n").await;
+        assert_eq!(server.stream.stats().followers, 1);
+        if ends_politely {
+            follower.shutdown().await.unwrap();
+        }
+        drop(follower);
+        soon("its end", || server.stream.stats().followers == 0).await;
+    }
+}
+
+#[tokio::test]
+async fn what_comes_while_an_answer_is_under_way_is_answered_after_it() {
+    let server = Piped::start(Limits::default(), Access::open()).await;
+    let version = "GET /version HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    // Behind the first request at once, and when that has been looked at.
+    for at_once in [true, false] {
+        let mut client = server.connect(SOCKET);
+        if at_once {
+            send(&mut client, &format!("{FOLLOW_ONE}{version}{version}")).await;
+            until(&mut client, "\r\n\r\n").await;
+        } else {
+            send(&mut client, FOLLOW_ONE).await;
+            until(&mut client, "\r\n\r\n").await;
+            send(&mut client, &version[..1]).await;
+            yield_now().await;
+            send(&mut client, &version[1..]).await;
+            send(&mut client, version).await;
+        }
+        assert_eq!(server.stream.stats().followers, 1);
+        server.stream.append(xs::Frame::topic("a").unwrap(), ()).await.unwrap();
+        let mut seen = until(&mut client, "0\r\n\r\n").await;
+        while seen.matches("\"version\":").count() < 2 {
+            seen.push_str(&until(&mut client, "}").await);
+        }
+        assert_eq!(seen.matches("HTTP/1.1 200").count(), 2, "{seen}");
+        // It goes on as before.
+        send(&mut client, version).await;
+        until(&mut client, "\"version\":").await;
+    }
+}
