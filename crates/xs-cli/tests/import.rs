@@ -5,15 +5,20 @@
 mod support;
 
 use std::io::{BufRead as _, BufReader, Lines, Read as _, Write as _};
-use std::process::{Child, ChildStderr, ChildStdout, Stdio};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 
 use serde_json::Value;
-use support::{Server, fails, json, lines, ok, xs};
+use support::{PATIENCE, Server, fails, json, lines, ok, xs};
 
 /// An import that runs, ended with this.
 struct Import {
     child: Child,
     answers: Option<Lines<BufReader<ChildStdout>>>,
+    /// Dropped with it. Until then, one that does not come to an end is killed after a while, so that a test which
+    /// waits for it fails.
+    _watched: Sender<()>,
 }
 
 impl Import {
@@ -22,7 +27,14 @@ impl Import {
         import.args(["import", addr]).stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = import.spawn().unwrap();
         let answers = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self { child, answers: Some(answers) }
+        let (watched, dropped) = channel::<()>();
+        let id = child.id().to_string();
+        std::thread::spawn(move || {
+            if dropped.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+                Command::new("kill").args(["-KILL", &id]).status().unwrap();
+            }
+        });
+        Self { child, answers: Some(answers), _watched: watched }
     }
 
     fn answer(&mut self) -> String {
@@ -125,4 +137,42 @@ fn frames_are_imported_also_when_nobody_reads_them() {
     drop(input);
     assert_eq!(import.end(), (Some(0), String::new()));
     assert_eq!(frames(&to), frames(&from));
+}
+
+/// The head of the next request.
+fn head(io: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        io.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    String::from_utf8(head).unwrap()
+}
+
+#[test]
+fn an_answer_that_comes_before_the_end_is_no_success() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap().to_string();
+    let answering = std::thread::spawn(move || {
+        let (mut io, _) = listener.accept().unwrap();
+        for (path, body) in
+            [("/version", r#"{"version":"0","index":"fjall","cas":"fs","format":1}"#), ("/import", "{}")]
+        {
+            let head = head(&mut io);
+            assert!(head.lines().next().unwrap().contains(path), "{head}");
+            let length = body.len();
+            write!(io, "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}")
+                .unwrap();
+        }
+        io
+    });
+    let mut import = Import::start(&addr, Stdio::piped());
+    let mut input = import.child.stdin.take().unwrap();
+    // The second line is not there yet.
+    input.write_all(b"{\"topic\":\"a\",\"id\":\"03d4q1qhbiv09ovtuhokw5yxv\"}\n").unwrap();
+    let (code, said) = import.end();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("answered before it had been sent everything"), "{said}");
+    drop((input, answering.join().unwrap()));
 }

@@ -85,13 +85,14 @@ impl Follower {
         let read = timeout(PATIENCE, self.socket.read_buf(&mut self.unread)).await;
         let read = read.unwrap_or_else(|_| panic!("nothing comes after {} frames", self.ids.len())).unwrap();
         assert!(read > 0, "a follower was cut off after {} frames", self.ids.len());
-        let whole = self.unread.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        for line in self.unread[..whole].split(|byte| *byte == b'\n') {
-            if let Some(id) = line.strip_prefix(b"id: ") {
+        let mut start = 0;
+        for end in memchr::memchr_iter(b'\n', &self.unread) {
+            if let Some(id) = self.unread[start..end].strip_prefix(b"id: ") {
                 self.ids.push(Id::try_from(id).unwrap());
             }
+            start = end + 1;
         }
-        self.unread.drain(..whole);
+        self.unread.drain(..start);
     }
 
     /// The ids of so many events.
