@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use futures::TryStreamExt as _;
 use futures::future::join_all;
+use memchr::memmem;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
@@ -76,17 +77,17 @@ impl Connection {
             let read = self.socket.read_buf(&mut self.answer).await.expect("an answer");
             assert!(read > 0, "the server closed the connection");
         }
-        let answer = String::from_utf8_lossy(&self.answer);
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert!(self.answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&self.answer));
     }
 }
 
 /// Whether an answer has come to the end that its `content-length` tells.
 fn is_whole(answer: &[u8]) -> bool {
-    let Some(end) = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n") else { return false };
-    let head = std::str::from_utf8(&answer[..end]).expect("a head");
-    let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()).expect("a length");
-    answer.len() >= end + 4 + length.parse::<usize>().expect("a length")
+    const LENGTH: &[u8] = b"content-length: ";
+    let Some(end) = memmem::find(answer, b"\r\n\r\n") else { return false };
+    let length = memmem::find(&answer[..end], LENGTH).expect("a length") + LENGTH.len();
+    let digits = answer[length..end].iter().take_while(|byte| byte.is_ascii_digit());
+    answer.len() >= end + 4 + digits.fold(0, |length, digit| length * 10 + usize::from(digit - b'0'))
 }
 
 /// Frames a second, from as many tasks at once.
