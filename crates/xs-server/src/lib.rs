@@ -48,7 +48,6 @@ mod routes;
 mod serve;
 mod tls;
 mod trace;
-mod until_gone;
 mod watched;
 mod writes;
 

@@ -162,8 +162,8 @@ const FOLLOWERS_SHARE: u32 = 4;
 /// Bytes of the address of a request. The longest filter is half as long.
 pub(crate) const URI_BYTES_MAX: usize = 32 * 1024;
 /// Headers of a request; a browser behind proxies sends about thirty. hyper reads 100, so that a few too many are
-/// refused in words. Told to read more, or fewer, it makes room for them on the heap, twice for each request: that
-/// costs a fifth of all small appends.
+/// refused in words. Told to read more, it makes room for them on the heap, twice for each request: that costs a fifth
+/// of all small appends.
 pub(crate) const HEADERS_MAX: usize = 64;
 
 /// Frames that a follower is given, while there are always more, until it looks whether the server stops.

@@ -59,15 +59,24 @@ impl Route {
         self.with((HttpMethod::Delete, MethodFilter::DELETE), handler, about)
     }
 
+    /// Answers a GET of which nothing is said.
+    pub(crate) fn get_undescribed<H: Handler<T, Arc<App>>, T: 'static>(self, handler: H) -> Self {
+        self.on(MethodFilter::GET, handler)
+    }
+
     fn with<H: Handler<T, Arc<App>>, T: 'static>(
         self,
         (method, filter): (HttpMethod, MethodFilter),
         handler: H,
         about: About,
     ) -> Self {
-        let Self { path, has_parameters, methods, item } = self;
-        let methods = methods.on(filter, Answering { handler, route: path, has_parameters });
-        Self { path, has_parameters, methods, item: item.operation(method, about) }
+        let route = self.on(filter, handler);
+        Self { item: route.item.operation(method, about), ..route }
+    }
+
+    fn on<H: Handler<T, Arc<App>>, T: 'static>(self, filter: MethodFilter, handler: H) -> Self {
+        let answering = Answering { handler, route: self.path, has_parameters: self.has_parameters };
+        Self { methods: self.methods.on(filter, answering), ..self }
     }
 }
 
@@ -76,7 +85,7 @@ async fn refuse_method() -> ApiError {
 }
 
 /// What answers.
-pub(crate) fn router(routes: Vec<Route>) -> Router<Arc<App>> {
+pub(crate) fn router(routes: impl IntoIterator<Item = Route>) -> Router<Arc<App>> {
     routes.into_iter().fold(Router::new(), |router, route| router.route(route.path, route.methods))
 }
 

@@ -24,7 +24,6 @@ use crate::listen::{Accepted, Listener, Medium};
 use crate::room::{Room, Taken};
 use crate::routes::{App, app};
 use crate::trace;
-use crate::until_gone::UntilGone;
 use crate::writes::Writes;
 
 /// One stream behind its listeners.
@@ -203,7 +202,6 @@ impl Serving {
                 }
             }
         };
-        let io = UntilGone::new(io, unread.clone());
         let connection = Arc::new(Connection { guard: Arc::clone(&self.guard), peer, unread });
         let service = service_fn(|request| {
             let (connection, app) = (Arc::clone(&connection), self.app.clone());
@@ -223,9 +221,7 @@ fn http(limits: &Limits) -> http1::Builder {
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
         .max_header_size(limits.head_read_bytes())
-        .max_buf_size(limits.buffer_bytes())
-        // What it then does not look for, `UntilGone` does.
-        .half_close(true);
+        .max_buf_size(limits.buffer_bytes());
     http
 }
 

@@ -31,6 +31,8 @@ async fn a_method_that_a_route_does_not_take_is_told_which_it_does() {
         ("POST", &format!("/cas/{}", hash()), "GET,HEAD"),
         ("POST", "/healthz", "GET,HEAD"),
         ("OPTIONS", "/last/a", "GET,HEAD"),
+        ("POST", "/ui", "GET,HEAD"),
+        ("POST", "/ui/", "GET,HEAD"),
     ] {
         let answer = api.call(method, target, &[]).await;
         let mut given: Vec<&str> = answer.header("allow").split(',').map(str::trim).collect();
@@ -38,7 +40,60 @@ async fn a_method_that_a_route_does_not_take_is_told_which_it_does() {
         given.sort_unstable();
         allowed.sort_unstable();
         assert_eq!((answer.status, given), (405, allowed), "{method} {target}");
+        if method != "HEAD" {
+            assert_eq!(answer.json()["error"]["kind"], "InvalidInput", "{method} {target}");
+        }
     }
+}
+
+#[tokio::test]
+async fn requests_are_counted_at_every_route() {
+    let api = Api::new().await;
+    let (frame, content) = (format!("/{ID}"), format!("/cas/{}", hash()));
+    // What is open in the path of a route, and a path there; all of them refuse the method.
+    let routes = [
+        ("/", "/"),
+        ("/append", "/append"),
+        ("/append/{topic}", "/append/a"),
+        ("/last", "/last"),
+        ("/last/{filter}", "/last/a"),
+        ("/topics", "/topics"),
+        ("/cas", "/cas"),
+        ("/cas/{*hash}", &content),
+        ("/import", "/import"),
+        ("/version", "/version"),
+        ("/healthz", "/healthz"),
+        ("/metrics", "/metrics"),
+        ("/openapi.json", "/openapi.json"),
+        ("/ui", "/ui"),
+        ("/ui/", "/ui/"),
+        ("/ui/{file}", "/ui/style.css"),
+        ("/{id}", &frame),
+        ("none", "/no/such/route"),
+    ];
+    for (_, target) in routes {
+        api.call("PUT", target, &[]).await;
+    }
+    api.get("/ui/").await;
+    let metrics = String::from_utf8(api.get("/metrics").await.body.to_vec()).unwrap();
+    let counted = |route: &str, method: &str, class: &str| {
+        format!("xs_requests_total{{route=\"{route}\",method=\"{method}\",status=\"{class}\"}} 1")
+    };
+    let lines = routes.map(|(route, _)| counted(route, "PUT", "4xx"));
+    for line in lines.into_iter().chain([counted("/ui/", "GET", "3xx")]) {
+        assert!(metrics.lines().any(|found| found == line), "{line} in\n{metrics}");
+    }
+}
+
+#[tokio::test]
+async fn of_what_is_wrong_the_first_is_named() {
+    let api = Api::new().await;
+    let answer = api.call("POST", "/append/a..b?ttl=x", &[("xs-meta", "%")]).await;
+    assert!(answer.json()["error"]["message"].as_str().unwrap().contains("topic"));
+    let answer = api.call("POST", "/append/a?ttl=x", &[("xs-meta", "%")]).await;
+    assert!(answer.json()["error"]["message"].as_str().unwrap().contains("ttl"));
+    let answer = api.call("POST", "/append/a", &[("xs-meta", "%")]).await;
+    assert!(answer.json()["error"]["message"].as_str().unwrap().contains("xs-meta"));
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! `POST /append/{topic}` and `POST /append`.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -19,14 +20,14 @@ pub(super) async fn one(
     State(app): State<Arc<App>>,
     topic: Segment,
     RawQuery(query): RawQuery,
-    GivenMeta(meta): GivenMeta,
+    given: GivenMeta,
     body: Body,
 ) -> ApiResult {
     // Everything that can be refused is, before the body is taken.
     let mut frame = NewFrame::new(topic.parse()?);
     let query = AppendQuery::parse(Params::parse(query.as_deref()))?;
     frame.ttl = query.ttl;
-    frame.meta = meta;
+    frame.meta = given.0?;
     let options = AppendOptions { durability: None, expect: query.expect };
     // In a box of its own: together with the future of this handler it is too large for what an allocator has at hand.
     let frame = Box::pin(app.stream.append_with(frame, content(body), options)).await?;
@@ -46,19 +47,19 @@ pub(super) fn about_one() -> About {
         .refuses(&["409", "413"])
 }
 
-/// What the header says. Read where it is: taking all headers copies them.
-pub(super) struct GivenMeta(Option<Meta>);
+/// What the header says, or why it is refused. Read where it is: taking all headers copies them.
+pub(super) struct GivenMeta(ApiResult<Option<Meta>>);
 
 impl<S: Sync> FromRequestParts<S> for GivenMeta {
-    type Rejection = ApiError;
+    type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> ApiResult<Self> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let mut given = parts.headers.get_all(META_HEADER).iter();
-        match (given.next(), given.next()) {
+        Ok(Self(match (given.next(), given.next()) {
             (_, Some(_)) => Err(ApiError::invalid(format!("header {META_HEADER} is given twice"))),
-            (Some(value), None) => Ok(Self(xs_wire::decode_meta(value.as_bytes())?)),
-            (None, None) => Ok(Self(None)),
-        }
+            (Some(value), None) => xs_wire::decode_meta(value.as_bytes()).map_err(ApiError::from),
+            (None, None) => Ok(None),
+        }))
     }
 }
 

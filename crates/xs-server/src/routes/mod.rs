@@ -71,8 +71,8 @@ pub fn router(stream: EventStream) -> Router {
 }
 
 pub(crate) fn app(app: Arc<App>) -> Router {
-    openapi::router(routes())
-        .route("/ui/", axum::routing::get(console::without_slash))
+    let elsewhere = Route::at("/ui/").without_parameters().get_undescribed(console::without_slash);
+    openapi::router(routes().into_iter().chain([elsewhere]))
         .fallback(Answering::refusing("none", async || ApiError::not_found("there is no such route")))
         .with_state(app)
 }
