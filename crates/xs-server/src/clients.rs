@@ -15,6 +15,7 @@ use xs::ErrorKind;
 use crate::access::{Admission, TokenId};
 use crate::counts::{Counted, Counts};
 use crate::error::ApiError;
+use crate::gone::{Asked, Gone};
 use crate::limits::{FOLLOWERS_FROM_AFAR, Limits};
 use crate::listen::Peer;
 
@@ -30,6 +31,8 @@ pub(crate) type Who = (IpAddr, Option<TokenId>);
 pub(crate) struct Client {
     share: Option<Arc<Share>>,
     admission: Option<Admission>,
+    /// Of its connection, where that tells.
+    gone: Option<Gone>,
 }
 
 #[derive(Debug)]
@@ -43,14 +46,19 @@ impl Client {
     /// The client at the other end of a connection, with the token that it showed.
     pub(crate) fn of(peer: &Peer, admission: Option<Admission>, limits: &Limits, followers: &Arc<Followers>) -> Self {
         let token = admission.as_ref().map(Admission::token);
-        Self { share: Share::of(peer, token, limits, followers).map(Arc::new), admission }
+        Self { share: Share::of(peer, token, limits, followers).map(Arc::new), admission, gone: None }
+    }
+
+    /// The same, on a connection that tells when it has gone.
+    pub(crate) fn on(self, connection: Gone) -> Self {
+        Self { gone: Some(connection), ..self }
     }
 
     /// One more follower of this client, until what is returned is dropped; 429 beyond its limit.
     pub(crate) fn follow(&self) -> Result<Following, ApiError> {
         let counted = self.share.as_deref().map(Share::take).transpose()?;
         let withdrawn = self.admission.as_ref().map(|admission| admission.withdrawn().boxed());
-        Ok(Following { counted, withdrawn })
+        Ok(Following { counted, withdrawn, asked: self.gone.as_ref().map(Gone::ask) })
     }
 }
 
@@ -81,9 +89,15 @@ pub(crate) struct Following {
     counted: Option<Counted<Who>>,
     /// `None` where it came without a token, and once that is withdrawn.
     withdrawn: Option<BoxFuture<'static, ()>>,
+    asked: Option<Asked>,
 }
 
 impl Following {
+    /// Whether the client has gone.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.asked.as_ref().is_some_and(Asked::is_gone)
+    }
+
     /// Ready once, when the token that it came with is withdrawn.
     pub(crate) fn poll_withdrawn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match self.withdrawn.as_mut().map(|withdrawn| withdrawn.poll_unpin(cx)) {

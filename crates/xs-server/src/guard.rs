@@ -17,6 +17,7 @@ use crate::access::{Access, Admission, Refused, is_read};
 use crate::clients::{Client, Followers};
 use crate::connection::Unread;
 use crate::error::ApiError;
+use crate::gone::Gone;
 use crate::head::TooLarge;
 use crate::limits::Limits;
 use crate::listen::{Medium, Peer};
@@ -48,6 +49,7 @@ pub(crate) struct Connection {
     pub(crate) guard: Arc<Guard>,
     pub(crate) peer: Peer,
     pub(crate) unread: Unread,
+    pub(crate) gone: Gone,
 }
 
 /// A request that comes to the routes.
@@ -89,7 +91,8 @@ impl Connection {
         };
         if request.method() == Method::GET {
             let Guard { limits, followers, .. } = &*self.guard;
-            request.extensions_mut().insert(Client::of(&self.peer, admission, limits, followers));
+            let client = Client::of(&self.peer, admission, limits, followers).on(self.gone.clone());
+            request.extensions_mut().insert(client);
         }
         let response = match app.call(request).await {
             Ok(response) => response,

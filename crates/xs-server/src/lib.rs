@@ -36,6 +36,7 @@ mod encode;
 mod error;
 mod exposition;
 mod files;
+mod gone;
 mod guard;
 mod head;
 mod limits;

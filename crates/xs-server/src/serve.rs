@@ -18,6 +18,7 @@ use xs::{Error, ErrorKind, EventStream, Frame, Result};
 
 use crate::access::Access;
 use crate::connection::{Io, Unread, Wire};
+use crate::gone::{Attended, Gone};
 use crate::guard::{Connection, Guard};
 use crate::limits::{ACCEPT_RETRY, Limits, STORE_GRACE};
 use crate::listen::{Accepted, Listener, Medium};
@@ -202,7 +203,9 @@ impl Serving {
                 }
             }
         };
-        let connection = Arc::new(Connection { guard: Arc::clone(&self.guard), peer, unread });
+        let gone = Gone::default();
+        let io = Attended::new(io, gone.clone());
+        let connection = Arc::new(Connection { guard: Arc::clone(&self.guard), peer, unread, gone });
         let service = service_fn(|request| {
             let (connection, app) = (Arc::clone(&connection), self.app.clone());
             async move { Ok::<_, Infallible>(connection.answer(app, request).await) }
@@ -221,7 +224,9 @@ fn http(limits: &Limits) -> http1::Builder {
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
         .max_header_size(limits.head_read_bytes())
-        .max_buf_size(limits.buffer_bytes());
+        .max_buf_size(limits.buffer_bytes())
+        // `Attended` looks, where somebody wants to know.
+        .half_close(true);
     http
 }
 

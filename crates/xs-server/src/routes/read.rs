@@ -12,7 +12,7 @@ use xs_wire::{Framing, Params, ReadQuery};
 use super::App;
 use super::body::frames_body;
 use super::paced::Paced;
-use super::until::{UntilStopped, UntilWithdrawn};
+use super::until::{UntilStopped, WhileWelcome};
 use crate::clients::Client;
 use crate::encode::Encoder;
 use crate::error::{ApiError, ApiResult};
@@ -86,14 +86,14 @@ pub(super) fn response(
     (headers, frames_body(frames, encoder, &app.counters)).into_response()
 }
 
-/// A response that follows, until the server stops or the token of its client is withdrawn. Its head is sent at
+/// A response that follows, until the server stops, its client goes, or the token of that is withdrawn. Its head is sent at
 /// once, whenever the first frame comes.
 pub(super) fn follow(app: &App, client: &Client, options: ReadOptions, encoder: Encoder) -> ApiResult {
     let following = client.follow()?;
     let is_live = options.new;
     let encoder = encoder.follower(&app.encoded, is_live);
     let frames = UntilStopped::new(app.stream.read(options), app.ending.clone());
-    let frames = UntilWithdrawn::new(frames, following);
+    let frames = WhileWelcome::new(frames, following);
     let frames = Paced::new(frames, is_live, Arc::clone(&app.counters));
     Ok(response(app, frames, encoder))
 }

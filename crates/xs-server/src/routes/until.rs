@@ -58,27 +58,31 @@ impl Stream for UntilStopped {
     }
 }
 
-/// A follower that breaks off once the token that it came with is withdrawn, also in the middle of history. It
-/// is an error, so that its client does not take it for the end: when it comes back, it is told why.
-pub(super) struct UntilWithdrawn<S> {
+/// A follower that ends when its client has gone, and breaks off once the token that it came with is withdrawn, also in
+/// the middle of history. That is an error, so that its client does not take it for the end: when it comes back, it is told why.
+pub(super) struct WhileWelcome<S> {
     /// `None` once it has broken off.
     frames: Option<S>,
     /// Its client has one follower more for as long as this is there.
     following: Following,
 }
 
-impl<S> UntilWithdrawn<S> {
+impl<S> WhileWelcome<S> {
     pub(super) fn new(frames: S, following: Following) -> Self {
         Self { frames: Some(frames), following }
     }
 }
 
-impl<S: Stream<Item = Result<Frame>> + Unpin> Stream for UntilWithdrawn<S> {
+impl<S: Stream<Item = Result<Frame>> + Unpin> Stream for WhileWelcome<S> {
     type Item = Result<Frame>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame>>> {
         let this = self.get_mut();
         let Some(frames) = &mut this.frames else { return Poll::Ready(None) };
+        if this.following.is_gone() {
+            this.frames = None;
+            return Poll::Ready(None);
+        }
         // First: a client that takes its time would be given all of history.
         if this.following.poll_withdrawn(cx).is_ready() {
             this.frames = None;
@@ -169,7 +173,7 @@ mod tests {
         let client = Client::of(&peer, admission, &Limits::default(), &Arc::default());
         // There is always more of it.
         let history = futures::stream::repeat_with(|| Ok::<_, Error>(Frame::topic("a").unwrap().with_id(FrameId::MIN)));
-        let mut follower = UntilWithdrawn::new(history, client.follow().unwrap());
+        let mut follower = WhileWelcome::new(history, client.follow().unwrap());
         let mut given = || follower.next().now_or_never().unwrap();
         for left in ["one", "read-only one"] {
             std::fs::write(&path, left).unwrap();

@@ -270,3 +270,21 @@ async fn what_comes_while_an_answer_is_under_way_is_answered_after_it() {
         until(&mut client, "\"version\":").await;
     }
 }
+
+#[tokio::test]
+async fn whoever_closes_its_side_gets_what_it_has_asked_for() {
+    let server = Piped::start(Limits::default(), Access::open()).await;
+    let append = "POST /append/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello";
+    let mut client = server.connect(SOCKET);
+    send(&mut client, &append.repeat(10)).await;
+    client.shutdown().await.unwrap();
+    let answers = rest(&mut client).await;
+    assert_eq!(answers.matches("HTTP/1.1 200").count(), 10, "{answers}");
+    assert_eq!(server.stream.stats().appended_frames, 10);
+    // For a follower it is the end, after what was appended until then.
+    let mut follower = server.connect(SOCKET);
+    send(&mut follower, "GET /?follow HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    until(&mut follower, "xs.threshold").await;
+    follower.shutdown().await.unwrap();
+    assert!(rest(&mut follower).await.ends_with("0\r\n\r\n"));
+}
