@@ -86,8 +86,8 @@ pub(super) fn response(
     (headers, frames_body(frames, encoder, &app.counters)).into_response()
 }
 
-/// A response that follows, until the server stops, its client goes, or the token of that is withdrawn. Its head is sent at
-/// once, whenever the first frame comes.
+/// A response that follows, until the server stops, its client goes, or the token of that is withdrawn. Its head
+/// is sent at once, whenever the first frame comes.
 pub(super) fn follow(app: &App, client: &Client, options: ReadOptions, encoder: Encoder) -> ApiResult {
     let following = client.follow()?;
     let is_live = options.new;

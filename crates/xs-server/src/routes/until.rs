@@ -58,8 +58,9 @@ impl Stream for UntilStopped {
     }
 }
 
-/// A follower that ends when its client has gone, and breaks off once the token that it came with is withdrawn, also in
-/// the middle of history. That is an error, so that its client does not take it for the end: when it comes back, it is told why.
+/// A follower that ends when its client has gone, and breaks off once the token that it came with is withdrawn,
+/// also in the middle of history. That is an error, so that its client does not take it for the end: when it
+/// comes back, it is told why.
 pub(super) struct WhileWelcome<S> {
     /// `None` once it has broken off.
     frames: Option<S>,
