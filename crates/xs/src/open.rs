@@ -137,7 +137,7 @@ impl OpenOptions {
             if self.create == Create::Never {
                 return Err(Error::new(ErrorKind::NotFound, format!("no store is in {}", dir.display())));
             }
-            dirs::create_all(&dir).map_err(|error| Error::io(format_args!("creating {}", dir.display()), error))?;
+            dirs::create_private(&dir).map_err(|error| Error::io(format_args!("creating {}", dir.display()), error))?;
         }
         let lock = OwnerLock::acquire(&lock_file(&dir))?;
         // Again, now that nobody else is at it.
