@@ -93,9 +93,9 @@ pub(crate) struct Following {
 }
 
 impl Following {
-    /// Whether the client has gone.
-    pub(crate) fn is_gone(&self) -> bool {
-        self.asked.as_ref().is_some_and(Asked::is_gone)
+    /// Tells, once, whether nothing more comes from its client; nothing where the connection is not known.
+    pub(crate) fn asked(&mut self) -> Option<Asked> {
+        self.asked.take()
     }
 
     /// Ready once, when the token that it came with is withdrawn.

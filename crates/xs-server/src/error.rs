@@ -69,6 +69,10 @@ impl ApiError {
             return self.error.to_string();
         }
         match self.kind() {
+            // What a part of the store says of itself may name its place.
+            ErrorKind::Unsupported if std::error::Error::source(&self.error).is_some() => {
+                "the parts of this store cannot do it; the server's log says which".to_owned()
+            }
             ErrorKind::InvalidInput | ErrorKind::NotFound | ErrorKind::Conflict | ErrorKind::Unsupported => {
                 self.error.to_string()
             }
@@ -146,6 +150,14 @@ mod tests {
             assert_eq!((status, kind), (StatusCode::SERVICE_UNAVAILABLE, ErrorKind::Unavailable));
             assert!(!error["message"].as_str().unwrap().contains("/home/me"), "{error}");
         }
+    }
+
+    #[test]
+    fn where_content_lies_is_nobodys_business() {
+        let source = Error::new(ErrorKind::Internal, "501 Not Implemented");
+        let error = Error::new(ErrorKind::Unsupported, "storing content in s3://bucket/prefix").with_source(source);
+        let (status, _, error) = answer(error.into());
+        assert!(status == StatusCode::NOT_IMPLEMENTED && !error.to_string().contains("bucket"), "{error}");
     }
 
     #[test]

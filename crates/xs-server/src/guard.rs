@@ -67,12 +67,18 @@ impl Connection {
     pub(crate) async fn answer(&self, app: Router, request: Request<Incoming>) -> Response {
         let since = Instant::now();
         let span = trace::request(&request, &self.peer);
+        let has_body = !request.body().is_end_stream();
         let mut response = self.pass(app, request).instrument(span.clone()).await;
         trace::answered(&span, response.status(), since);
         // Content is bytes of somebody; no browser is to take them for a page or a program.
         response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         self.unread.answered();
-        response
+        // What is left of its body is in the way of another request, and no client is to find that out with one. Without a
+        // body, it is the beginning of that request.
+        match has_body && self.unread.get() {
+            true => last(response),
+            false => response,
+        }
     }
 
     async fn pass(&self, mut app: Router, request: Request<Incoming>) -> Response {

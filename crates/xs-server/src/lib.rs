@@ -39,6 +39,7 @@ mod files;
 mod gone;
 mod guard;
 mod head;
+mod held;
 mod limits;
 mod listen;
 mod metrics;

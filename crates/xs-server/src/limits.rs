@@ -1,14 +1,17 @@
 //! Every bound of the server, in one place.
 
 use std::num::NonZeroU64;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 use xs::{Error, ErrorKind, Result};
 
 use crate::listen::Peer;
 
-/// What the server grants its clients: plain data, for whoever runs it to set.
+/// What the server grants its clients: plain data, for whoever runs it to set. Times are at most a year, and all but
+/// `grace` more than nothing.
 ///
 /// ```
 /// let mut limits = xs_server::Limits::default();
@@ -32,7 +35,10 @@ pub struct Limits {
     /// that have come; then it is answered with 408. Time in which the server does not read is not counted, and
     /// nothing is asked of Unix sockets and of loopback. 0: any rate.
     pub body_bytes_per_second_min: u64,
-    /// How long a client may take no byte of what is sent to it. Then its connection ends, and the log says so.
+    /// How long a client may take nothing of what is sent to it. Then its connection ends, and the log says so. A
+    /// client that comes from beyond loopback is waited for so long in all, and a second more for each 500 bytes that
+    /// it takes, of which none are put by while nobody waits. What a client has taken shows once its kernel and that
+    /// of the server let go of it, up to 128 KiB at a time: one that takes less within this time seems to take nothing.
     pub write_timeout: Duration,
     /// Bytes of the content of one request; larger content is answered with 413. `None`: any size.
     pub content_bytes_max: Option<u64>,
@@ -80,13 +86,20 @@ impl Limits {
         if let Some((name, _)) = timeouts.iter().find(|(_, timeout)| timeout.is_zero()) {
             return invalid(format!("limit {name} is 0: nobody is that fast"));
         }
+        let mut times = timeouts.into_iter().chain([("grace", self.grace)]);
+        if let Some((name, time)) = times.find(|(_, time)| *time > TIME_MAX) {
+            return invalid(format!("limit {name} is {time:?}: at most {TIME_MAX:?}, a year"));
+        }
         if !HEADER_BYTES.contains(&self.header_bytes_max) {
             let (least, most) = (HEADER_BYTES.start(), HEADER_BYTES.end());
             return invalid(format!("limit header_bytes_max is {}: from {least} to {most}", self.header_bytes_max));
         }
-        if self.connections_max < CONNECTIONS_LEAST {
-            let message = format!("limit connections_max is {}: at least {CONNECTIONS_LEAST}", self.connections_max);
-            return invalid(message);
+        if !CONNECTIONS.contains(&self.connections_max) {
+            let (least, most) = (CONNECTIONS.start(), CONNECTIONS.end());
+            return invalid(format!("limit connections_max is {}: from {least} to {most}", self.connections_max));
+        }
+        if self.connections_per_client == Some(0) {
+            return invalid("limit connections_per_client is 0: at least 1".to_owned());
         }
         Ok(())
     }
@@ -146,14 +159,18 @@ fn connections_for(open_files: u64) -> usize {
 
 /// The least that [`Limits::connections_max`] can be: each listener has one of them to accept the next with.
 pub const CONNECTIONS_LEAST: usize = 16;
+/// What it can be: there is one permit for each.
+const CONNECTIONS: RangeInclusive<usize> = CONNECTIONS_LEAST..=Semaphore::MAX_PERMITS;
 /// The most that it is by itself.
 const CONNECTIONS_MOST: usize = 10_000;
 /// Open files that are left to the store.
 const STORE_FILES: u64 = 384;
 /// Open files that are enough for whatever is served here.
 const OPEN_FILES_WANTED: u64 = 65_536;
+/// What a time can be. Times are added to the clock, which has an end.
+const TIME_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// hyper keeps 8 KiB at least; beyond a mebibyte, heads would be bodies.
-const HEADER_BYTES: std::ops::RangeInclusive<usize> = 8 * 1024..=1024 * 1024;
+const HEADER_BYTES: RangeInclusive<usize> = 8 * 1024..=1024 * 1024;
 /// What hyper reads of a head beyond the limit. Anybody can have it read that much, and both buffers of a
 /// connection grow by it.
 const HEAD_ROOM_BYTES: usize = 16 * 1024;
@@ -179,6 +196,12 @@ pub(crate) const PACE_MOST: Duration = Duration::from_millis(50);
 pub(crate) const STORE_GRACE: Duration = Duration::from_secs(10);
 /// Followers of one client that comes from beyond loopback.
 pub(crate) const FOLLOWERS_FROM_AFAR: usize = 64;
+/// Bytes a second that a client from beyond loopback has to take, as those of a body have to come.
+pub(crate) const TAKEN_BYTES_PER_SECOND_MIN: u64 = 500;
+/// Into how many parts a write time-out is divided: at the end of each it is looked whether the client took anything.
+pub(crate) const WRITE_LOOKS: u32 = 4;
+/// Bytes that are kept of what comes behind the request of a follower: more than most heads have.
+pub(crate) const AHEAD_BYTES_MAX: usize = 8 * 1024;
 /// How long a client that was answered before it had sent everything may take to read the answer.
 pub(crate) const LINGER: Duration = Duration::from_secs(1);
 /// After a failed accept, such as when file descriptors are spent: how long until the next.
@@ -193,6 +216,9 @@ pub(crate) const LOGGED_PATH_BYTES: usize = 256;
 
 /// Bytes of a body of frames that is taken as one atomic append.
 pub const BODY_FRAMES_BYTES_MAX: usize = 24 * 1024 * 1024;
+/// Bytes of frames that have come and are not stored yet, over all requests: ten of the largest. Without it, each
+/// connection could hold one for as long as it takes its time to send the rest.
+pub(crate) const HELD_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Frames of an import that are stored at a time.
 pub(crate) const IMPORT_STEP_FRAMES: usize = 1000;
 /// Bytes of an import that are stored at a time.
@@ -224,13 +250,19 @@ mod tests {
     fn what_leaves_no_room_is_refused_by_name() {
         assert!(Limits::default().check().is_ok());
         type Case = (&'static str, fn(&mut Limits));
-        let bad: [Case; 6] = [
+        let bad: [Case; 12] = [
             ("header_timeout", |limits| limits.header_timeout = Duration::ZERO),
             ("body_timeout", |limits| limits.body_timeout = Duration::ZERO),
             ("write_timeout", |limits| limits.write_timeout = Duration::ZERO),
+            ("header_timeout", |limits| limits.header_timeout = Duration::MAX),
+            ("body_timeout", |limits| limits.body_timeout = Duration::MAX),
+            ("write_timeout", |limits| limits.write_timeout = TIME_MAX + Duration::from_millis(1)),
+            ("grace", |limits| limits.grace = Duration::MAX),
             ("header_bytes_max", |limits| limits.header_bytes_max = 100),
             ("header_bytes_max", |limits| limits.header_bytes_max = usize::MAX),
             ("connections_max", |limits| limits.connections_max = 0),
+            ("connections_max", |limits| limits.connections_max = usize::MAX),
+            ("connections_per_client", |limits| limits.connections_per_client = Some(0)),
         ];
         for (name, set) in bad {
             let mut limits = Limits::default();
@@ -238,6 +270,10 @@ mod tests {
             let error = limits.check().unwrap_err();
             assert!(error.kind() == ErrorKind::InvalidInput && error.to_string().contains(name), "{error}");
         }
+        // A year is a time, and so is nothing for what is under way at a stop.
+        let (header_timeout, body_timeout, write_timeout, grace) = (TIME_MAX, TIME_MAX, TIME_MAX, Duration::ZERO);
+        let limits = Limits { header_timeout, body_timeout, write_timeout, grace, ..Limits::default() };
+        assert!(limits.check().is_ok());
     }
 
     #[test]

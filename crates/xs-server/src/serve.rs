@@ -69,14 +69,23 @@ impl Server {
     /// requests under way finish within a grace period, ends followers when they have seen what those
     /// appended, and closes the stream.
     ///
-    /// `InvalidInput` before all that, where a limit is impossible, or a listener beyond loopback was bound for a
-    /// server with tokens.
+    /// `InvalidInput` before all that, where a limit is impossible, there is no listener, or one beyond loopback was
+    /// bound for a server with tokens.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<()> {
         let Self { stream, listeners, limits, access, announce } = self;
         limits.check()?;
         listeners.iter().try_for_each(|listener| listener.check_tokens(!access.is_open()))?;
+        if listeners.is_empty() {
+            return Err(Error::new(ErrorKind::InvalidInput, "a server without a listener serves nobody"));
+        }
+        let mut stop = std::pin::pin!(stop);
         if announce {
-            stream.append(Frame::topic("xs.start")?.meta(json!({ "expose": exposed(&listeners) })), ()).await?;
+            let start = Frame::topic("xs.start")?.meta(json!({ "expose": exposed(&listeners) }));
+            tokio::select! {
+                started = stream.append(start, ()) => started?,
+                // A disk that hangs must not hold up whoever stops the server.
+                () = &mut stop => return in_time(limits.grace, "closing the store", stream.close()).await,
+            };
         }
 
         let limits = Arc::new(limits);
@@ -95,7 +104,6 @@ impl Server {
         }
         drop(accepted);
         let mut connections = JoinSet::new();
-        let mut stop = std::pin::pin!(stop);
         loop {
             let (connection, taken) = tokio::select! {
                 // Once it is ready, acceptors come to their end, and with them what they have accepted.

@@ -1,4 +1,5 @@
-//! A server whose store failed a commit: it says so to whoever watches, takes nothing more, and is read on.
+//! A server whose store failed a commit: it says so to whoever watches, takes nothing more, and is read on. And one
+//! whose store is damaged.
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test")]
 
 #[path = "../../xs-core/tests/support/mod.rs"]
@@ -64,4 +65,19 @@ async fn after_a_failed_commit_nothing_is_written_and_all_is_read() {
     let content = api.get(&format!("/cas/{}", kept["hash"].as_str().unwrap())).await;
     assert_eq!((content.status, content.text()), (200, "before"));
     assert_eq!(api.get("/last/lost").await.status, 404);
+}
+
+#[tokio::test]
+async fn damage_is_answered_also_to_a_follower() {
+    let gate = Gated::open();
+    let stream = EventStream::open(gate.clone(), Arc::new(MemoryCas::new()), Settings::default()).await.unwrap();
+    let api = Api { router: xs_server::router(stream.clone()), stream };
+    api.post("/append/a", "").await;
+    gate.damaged.store(true, Ordering::SeqCst);
+    // Whoever only sees its answer break off comes again, for ever.
+    for target in ["/", "/?last=1", "/?follow", "/?follow=100&limit=1", "/last/a", "/last/a?follow", "/last?last=2"] {
+        let answer = api.get(target).await;
+        assert_eq!(refused(&answer), (500, "Corrupt".to_owned()), "{target}");
+        assert!(!answer.refusal().contains("/home/me"), "{}", answer.refusal());
+    }
 }

@@ -310,6 +310,24 @@ async fn an_import_answers_what_it_stored() {
 }
 
 #[tokio::test]
+async fn what_comes_before_a_line_that_is_refused_is_imported() {
+    let api = Api::new().await;
+    let old = |n: u32| Frame::topic("old").unwrap().with_id(FrameId::from_u128(u128::from(n) << 32)).to_json().unwrap();
+    let long = "x".repeat(2_000_000);
+    // Fewer than are stored at a time, and more.
+    for (first, count) in [(1, 3), (10, 1500)] {
+        for (number, (bad, status)) in (0..).zip([("oops", 400), (long.as_str(), 413)]) {
+            let first = first + number * 2000;
+            let good: String = (first..first + count).map(|n| old(n) + "\n").collect();
+            let before = topics(&api).await.len();
+            let answer = api.post("/import", format!("{good}{bad}\n{}\n", old(9999))).await;
+            assert_eq!(answer.status, status, "{}", answer.refusal());
+            assert_eq!(topics(&api).await.len() - before, usize::try_from(count).unwrap(), "{status}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn bodies_of_frames_that_are_too_large_are_refused() {
     let api = Api::new().await;
     let line = format!("{{\"topic\":\"a\",\"id\":\"{ID}\",\"meta\":\"{}\"}}", "x".repeat(2_000_000));

@@ -7,12 +7,12 @@ mod support;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
-use support::{PATIENCE, Running, exchange, request, rest};
+use support::{NO_REQUEST, PATIENCE, Running, exchange, request, rest};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -166,7 +166,7 @@ fn bad_files_are_named_and_not_repeated() {
 async fn what_is_no_handshake_ends_and_holds_up_nobody() {
     let (files, certificate) = Files::new();
     let mut limits = Limits::default();
-    limits.header_timeout = Duration::from_millis(500);
+    limits.header_timeout = NO_REQUEST;
     let server = start(&files.tls(), limits).await;
     // Plain HTTP, a handshake that is cut off, one that never begins.
     let starts: [&[u8]; 4] = [b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", b"\x16", b""];
@@ -195,7 +195,7 @@ async fn what_is_no_handshake_ends_and_holds_up_nobody() {
 async fn a_head_that_begins_with_the_handshake_and_never_comes_is_counted() {
     let (files, certificate) = Files::new();
     let mut limits = Limits::default();
-    limits.header_timeout = Duration::from_millis(500);
+    limits.header_timeout = NO_REQUEST;
     let server = start(&files.tls(), limits).await;
     let connector = TlsConnector::from(Arc::new(trusting(&certificate, &TLS13)));
     let name = ServerName::try_from("localhost").unwrap();
@@ -218,15 +218,16 @@ async fn a_head_that_begins_with_the_handshake_and_never_comes_is_counted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handshake_under_way_does_not_hold_up_the_stop() {
     let (files, certificate) = Files::new();
-    let server = start(&files.tls(), Limits::default()).await;
+    let mut limits = Limits::default();
+    limits.header_timeout = PATIENCE * 60;
+    let server = start(&files.tls(), limits).await;
     let mut waiting = server.tcp().await;
     waiting.write_all(b"\x16").await.unwrap();
     // Accepted in turn: when a later one is answered, the first is in its handshake.
     let io = connect(&server, &certificate, &TLS13, &[]).await.unwrap();
     assert_eq!(exchange(io, &request("GET", "/version", "", "")).await.status, 200);
-    let start = std::time::Instant::now();
+    // Which would never end.
     server.stop().await;
-    assert!(start.elapsed() < Limits::default().grace, "it waited for a handshake");
     assert!(rest(&mut waiting).await.is_empty());
 }
 

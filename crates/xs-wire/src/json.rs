@@ -6,6 +6,7 @@ use xs_core::{Error, ErrorKind, FrameId, Result, Topic};
 
 /// A topic in a listing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct TopicEntry {
     /// Its name.
     pub topic: Topic,
@@ -13,8 +14,16 @@ pub struct TopicEntry {
     pub last_id: FrameId,
 }
 
+impl TopicEntry {
+    /// A topic whose newest frame has this id.
+    pub fn new(topic: Topic, last_id: FrameId) -> Self {
+        Self { topic, last_id }
+    }
+}
+
 /// What `GET /version` says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Version {
     /// The version of the server.
     pub version: String,
@@ -24,6 +33,13 @@ pub struct Version {
     pub cas: String,
     /// The version of the index's format on disk.
     pub format: u32,
+}
+
+impl Version {
+    /// A server of this version, over an index of this scheme and format, and a content store of this scheme.
+    pub fn new(version: impl Into<String>, index: impl Into<String>, format: u32, cas: impl Into<String>) -> Self {
+        Self { version: version.into(), index: index.into(), cas: cas.into(), format }
+    }
 }
 
 /// What `GET /healthz` says of a server that is well.
@@ -54,13 +70,11 @@ mod tests {
 
     #[test]
     fn forms_round_trip() {
-        let entry =
-            TopicEntry { topic: Topic::parse("a.b").unwrap(), last_id: "03d4q1qhbiv09ovtuhokw5yxv".parse().unwrap() };
+        let entry = TopicEntry::new(Topic::parse("a.b").unwrap(), "03d4q1qhbiv09ovtuhokw5yxv".parse().unwrap());
         let text = to_json(&entry).unwrap();
         assert_eq!(text, r#"{"topic":"a.b","last_id":"03d4q1qhbiv09ovtuhokw5yxv"}"#);
         assert_eq!(from_json::<TopicEntry>(text.as_bytes()).unwrap(), entry);
-        let version =
-            Version { version: "0.1.0".to_owned(), index: "fjall".to_owned(), cas: "fs".to_owned(), format: 1 };
+        let version = Version::new("0.1.0", "fjall", 1, "fs");
         let text = to_json(&version).unwrap();
         assert_eq!(text, r#"{"version":"0.1.0","index":"fjall","cas":"fs","format":1}"#);
         assert_eq!(from_json::<Version>(text.as_bytes()).unwrap(), version);

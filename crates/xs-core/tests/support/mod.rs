@@ -1,4 +1,4 @@
-//! A store whose commits and pages can be held up, and whose commits can fail.
+//! A store whose commits and pages can be held up, and can fail.
 #![allow(dead_code, clippy::unwrap_used, reason = "a test")]
 
 use std::sync::Arc;
@@ -22,6 +22,8 @@ pub(crate) struct Gated {
     /// Commits that have come here so far.
     pub(crate) begun: AtomicUsize,
     pub(crate) failing: AtomicBool,
+    /// Every page has a damaged frame.
+    pub(crate) damaged: AtomicBool,
     /// What a commit tells of its sync; nothing where it is 0.
     pub(crate) sync_us: AtomicU64,
 }
@@ -35,6 +37,7 @@ impl Gated {
             pages: Semaphore::new(Semaphore::MAX_PERMITS),
             begun: AtomicUsize::new(0),
             failing: AtomicBool::new(false),
+            damaged: AtomicBool::new(false),
             sync_us: AtomicU64::new(0),
         })
     }
@@ -82,6 +85,9 @@ impl Store for Gated {
 
     async fn scan(&self, scan: Scan) -> Result<ScanPage> {
         self.pages.acquire().await.unwrap().forget();
+        if self.damaged.load(Ordering::SeqCst) {
+            return Err(Error::new(ErrorKind::Corrupt, "a frame at /home/me is damaged"));
+        }
         self.store.scan(scan).await
     }
 

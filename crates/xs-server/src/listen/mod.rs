@@ -259,12 +259,42 @@ mod tests {
         assert!(path.exists());
         drop(bind().await.unwrap());
         assert!(!path.exists());
-        // So is what a process of this number left that was killed while it made one.
-        let private = dir.path().join(format!(".s{}", std::process::id()));
-        std::fs::create_dir(&private).unwrap();
-        drop(std::os::unix::net::UnixListener::bind(private.join("s")).unwrap());
-        drop(bind().await.unwrap());
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_socket_that_is_in_use_in_another_way_is_left_alone() {
+        use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sock");
+        let bind = async || Listener::bind(&Exposure::Socket(path.clone()), &Binding::default()).await;
+        let datagrams = UnixDatagram::bind(&path).unwrap();
+        let error = bind().await.unwrap_err();
+        assert!(error.kind() == ErrorKind::InvalidInput && error.to_string().contains("in use"), "{error}");
+        drop(datagrams);
+        std::fs::remove_file(&path).unwrap();
+        // Somebody who accepts nothing, and for whom so many wait that no more can.
+        let busy = UnixListener::bind(&path).unwrap();
+        rustix::net::listen(&busy, 0).unwrap();
+        let _waiting = UnixStream::connect(&path).unwrap();
+        assert!(bind().await.unwrap_err().to_string().contains("listens at"));
+        assert!(path.exists());
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn the_path_of_a_socket_can_be_almost_as_long_as_one_can_be() {
+        let dir = tempfile::tempdir().unwrap();
+        let bind = async |length: usize| {
+            let name = "x".repeat(length - dir.path().as_os_str().len() - "/".len() - "/sock".len());
+            std::fs::create_dir_all(dir.path().join(&name)).unwrap();
+            Listener::bind(&Exposure::Socket(dir.path().join(name).join("sock")), &Binding::default()).await
+        };
+        // 107 bytes are the most on Linux, 103 elsewhere; the number of a process counts for nothing.
+        assert!(bind(101).await.is_ok());
+        let error = bind(120).await.unwrap_err().to_string();
+        assert!(error.contains("too long"), "{error}");
     }
 
     #[cfg(unix)]

@@ -1,12 +1,12 @@
 //! A Unix socket that only its owner can open.
 
-use std::fs::{self, DirBuilder, Permissions};
+use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
-use std::os::unix::net::UnixStream;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use tokio::net::UnixListener;
+use futures::future::FutureExt as _;
+use tokio::net::{UnixListener, UnixStream};
 use xs::{Error, ErrorKind, Result};
 
 /// A socket in its place, and how it is told from another that took the place since.
@@ -32,35 +32,39 @@ impl Socket {
 pub(super) fn bind(path: &Path) -> Result<(UnixListener, Socket)> {
     let doing = |error: io::Error| {
         // The only way for a path to be bad input to bind.
-        let hint = if error.kind() == io::ErrorKind::InvalidInput { " (its path may be too long)" } else { "" };
+        let is_long = error.kind() == io::ErrorKind::InvalidInput;
+        let hint = if is_long { " (its path is too long: choose a shorter one, or go there by a link)" } else { "" };
         Error::io(format_args!("listening at {}{hint}", path.display()), error)
     };
     let taken = |what: &str| Err(Error::new(ErrorKind::InvalidInput, format!("{} is {what}", path.display())));
     match fs::symlink_metadata(path) {
         Ok(metadata) if !metadata.file_type().is_socket() => return taken("there already, and no socket"),
-        Ok(_) if UnixStream::connect(path).is_ok() => return taken("a socket that somebody listens at"),
-        Ok(_) => {}
+        // It is asked without waiting: somebody may listen there who does not accept.
+        Ok(_) => match UnixStream::connect(path).now_or_never() {
+            Some(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+            // Gone in between.
+            Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => {}
+            Some(Err(error)) if error.kind() != io::ErrorKind::WouldBlock => {
+                return taken(&format!("a socket of which nobody knows whether it is in use ({error})"));
+            }
+            _ => return taken("a socket that somebody listens at"),
+        },
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(doing(error)),
     }
-    let private = path.with_file_name(format!(".s{}", std::process::id()));
-    let inside = private.join("s");
-    let make = || DirBuilder::new().mode(0o700).create(&private);
-    match make() {
-        // Left by a process of this number that was killed right here, as numbers repeat in a container.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            let _ = fs::remove_file(&inside);
-            fs::remove_dir(&private).and_then(|()| make()).map_err(doing)?;
-        }
-        made => made.map_err(doing)?,
-    }
+    // Little longer than the path itself, so that it is not what makes it too long. Removed when it is dropped.
+    let private = tempfile::Builder::new()
+        .prefix(".")
+        .rand_bytes(3)
+        .permissions(Permissions::from_mode(0o700))
+        .tempdir_in(path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+        .map_err(doing)?;
+    let inside = private.path().join("s");
     let bound = UnixListener::bind(&inside).and_then(|listener| {
         fs::set_permissions(&inside, Permissions::from_mode(0o600))?;
         let inode = fs::symlink_metadata(&inside)?.ino();
         fs::rename(&inside, path)?;
         Ok((listener, Socket { path: path.to_owned(), inode }))
     });
-    let _ = fs::remove_file(&inside);
-    let _ = fs::remove_dir(&private);
     bound.map_err(doing)
 }

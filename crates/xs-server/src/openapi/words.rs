@@ -147,7 +147,7 @@ pub(crate) fn filter() -> ObjectBuilder {
 
 /// What an append takes, which is bounded where frames of old are not.
 pub(crate) fn ttl() -> ObjectBuilder {
-    pattern("^(forever|ephemeral|time:[0-9]{1,19}|last:([1-9][0-9]{0,4}|100000))$")
+    pattern("^(forever|ephemeral|time:[0-9]{1,20}|last:([1-9][0-9]{0,4}|100000))$")
 }
 
 pub(crate) fn expect() -> ObjectBuilder {

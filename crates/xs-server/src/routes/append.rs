@@ -68,7 +68,9 @@ pub(super) async fn many(State(app): State<Arc<App>>, RawQuery(query): RawQuery,
     let mut params = Params::parse(query.as_deref());
     let with_timestamp = params.flag("with-timestamp")?;
     params.finish()?;
-    let text = text(body).await?;
+    // Until its frames are stored.
+    let mut held = app.held.share();
+    let text = text(body, &mut held).await?;
     let (mut frames, mut options) = (Vec::new(), BatchOptions::default());
     for (number, line) in (1..).zip(text.lines()) {
         if !line.trim().is_empty() {

@@ -10,6 +10,7 @@ use xs::{Content, Error, ErrorKind, Frame, Result};
 
 use crate::encode::{Chunk, Encoder};
 use crate::error::{ApiError, ApiResult};
+use crate::held::Share;
 use crate::limits::{BODY_FRAMES_BYTES_MAX, CHUNK_BYTES};
 use crate::metrics::ServerCounters;
 
@@ -94,8 +95,8 @@ impl std::fmt::Display for BrokenOff {
 
 impl std::error::Error for BrokenOff {}
 
-/// All of a body of frames, as text.
-pub(super) async fn text(body: Body) -> ApiResult<String> {
+/// All of a body of frames, as text, of which there is only so much at a time.
+pub(super) async fn text(body: Body, held: &mut Share) -> ApiResult<String> {
     let too_large = || {
         let message = format!("a body of frames holds at most {BODY_FRAMES_BYTES_MAX} bytes");
         ApiError::invalid(message).with_status(StatusCode::PAYLOAD_TOO_LARGE)
@@ -107,10 +108,16 @@ pub(super) async fn text(body: Body) -> ApiResult<String> {
     let mut chunks = body.into_data_stream();
     let mut bytes = Vec::new();
     while let Some(chunk) = chunks.next().await {
-        bytes.extend_from_slice(&chunk.map_err(broken_off)?);
-        if bytes.len() > BODY_FRAMES_BYTES_MAX {
+        let chunk = chunk.map_err(broken_off)?;
+        if bytes.len() + chunk.len() > BODY_FRAMES_BYTES_MAX {
             return Err(too_large());
         }
+        if !held.grow(chunk.len()) {
+            let message = "the bodies of other requests take all the memory there is for them; try again later";
+            let error = ApiError::new(ErrorKind::Unavailable, message);
+            return Err(error.with_status(StatusCode::SERVICE_UNAVAILABLE));
+        }
+        bytes.extend_from_slice(&chunk);
     }
     String::from_utf8(bytes).map_err(|error| ApiError::invalid(format!("the body is not UTF-8: {error}")))
 }
@@ -118,6 +125,7 @@ pub(super) async fn text(body: Body) -> ApiResult<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::held::Held;
     use futures::executor::block_on;
     use xs::FrameId;
     use xs_wire::Framing;
@@ -130,6 +138,19 @@ mod tests {
         let reset = axum::Error::new(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
         let status = axum::response::IntoResponse::into_response(ApiError::from(broken_off(reset))).status();
         assert_eq!(status, StatusCode::BAD_REQUEST);
+    }
+
+    #[test]
+    fn all_bodies_of_frames_share_what_there_is_for_them() {
+        let held = Held::new(10);
+        let (mut one, mut other) = (held.share(), held.share());
+        assert_eq!(block_on(text(Body::from("hello"), &mut one)).unwrap(), "hello");
+        let refused = block_on(text(Body::from("too much"), &mut other)).unwrap_err();
+        let response = axum::response::IntoResponse::into_response(refused);
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(response.headers().contains_key("retry-after"));
+        drop(one);
+        assert!(block_on(text(Body::from("too much"), &mut other)).is_ok());
     }
 
     #[test]

@@ -83,7 +83,7 @@ async fn last_frames(app: &App, client: &Client, filter: Filter, query: Option<S
             (true, frames) => Ok(response(app, frames, encoder)),
             (false, _) => Err(none()),
         },
-        _ => follow(app, client, options, encoder),
+        _ => follow(app, client, options, encoder).await,
     }
 }
 
@@ -143,7 +143,7 @@ pub(super) fn about_topics() -> About {
 fn lines(tails: Vec<TopicTail>) -> xs::Result<Bytes> {
     let mut lines = String::new();
     for TopicTail { topic, last } in tails {
-        lines.push_str(&to_json(&TopicEntry { topic, last_id: last.id })?);
+        lines.push_str(&to_json(&TopicEntry::new(topic, last.id))?);
         lines.push('\n');
     }
     Ok(lines.into())

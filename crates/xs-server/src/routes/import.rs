@@ -15,35 +15,22 @@ use super::read::response;
 use super::{App, json};
 use crate::encode::Encoder;
 use crate::error::{ApiError, ApiResult};
+use crate::held::Share;
 use crate::limits::{IMPORT_FRAMES_MAX, IMPORT_STEP_BYTES, IMPORT_STEP_FRAMES};
 use crate::openapi::{self, About, JSON, NDJSON, answer, schema};
 
-/// Stores the lines of the body in steps as they come, so that its size does not matter. What was
-/// stored before a line that is refused stays stored: sending all of it again does no harm.
+/// Stores the lines of the body in steps as they come, so that its size does not matter. What comes before
+/// a line that is refused is stored: sending all of it again does no harm.
 pub(super) async fn import(State(app): State<Arc<App>>, body: Body) -> ApiResult {
+    let mut import = Import::new(app.stream.clone(), app.held.share());
     let mut lines = Lines::new(body);
-    let mut import = Import::new(app.stream.clone());
-    let mut number = 0u64;
-    while let Some(line) = lines.next().await? {
-        number += 1;
-        if line.trim_ascii().is_empty() {
-            continue;
-        }
-        match parse(&line) {
-            Ok(frame) => import.push(frame, line.len()).await?,
-            Err(error) => {
-                let error = error.context(format_args!("line {number}"));
-                // One frame over several lines is what a script may send, too.
-                let whole = if import.first.is_none() { lines.rest(&line).await? } else { None };
-                match whole.map(|whole| parse(&whole)) {
-                    Some(Ok(frame)) => import.push(frame, 0).await?,
-                    _ => return Err(error.into()),
-                }
-                break;
-            }
-        }
+    let taken = import.take(&mut lines).await;
+    // Of a body that breaks off, nothing more is taken. Otherwise what came is stored, and that first: a frame that
+    // cannot be comes before the line at which it ended.
+    if !lines.is_broken {
+        import.flush().await?;
     }
-    import.flush().await?;
+    taken?;
     match (import.ids.len(), import.first) {
         (_, None) => Err(ApiError::invalid("the body holds no frame")),
         (1, Some(frame)) => Ok(json(frame.to_json()?)),
@@ -96,11 +83,37 @@ struct Import {
     ids: Vec<FrameId>,
     /// To be answered where it is the only one, whether or not it has expired by then.
     first: Option<Frame>,
+    /// The bytes of the step.
+    held: Share,
 }
 
 impl Import {
-    fn new(stream: EventStream) -> Self {
-        Self { stream, step: Vec::new(), step_bytes: 0, ids: Vec::new(), first: None }
+    fn new(stream: EventStream, held: Share) -> Self {
+        Self { stream, step: Vec::new(), step_bytes: 0, ids: Vec::new(), first: None, held }
+    }
+
+    /// Takes all lines, up to the first that is refused. What it leaves in the last step is yet to be stored.
+    async fn take(&mut self, lines: &mut Lines) -> ApiResult<()> {
+        let mut number = 0u64;
+        while let Some(line) = lines.next().await? {
+            number += 1;
+            if line.trim_ascii().is_empty() {
+                continue;
+            }
+            match parse(&line) {
+                Ok(frame) => self.push(frame, line.len()).await?,
+                Err(error) => {
+                    let error = error.context(format_args!("line {number}"));
+                    // One frame over several lines is what a script may send, too.
+                    let whole = if self.first.is_none() { lines.rest(&line).await? } else { None };
+                    return match whole.map(|whole| parse(&whole)) {
+                        Some(Ok(frame)) => self.push(frame, 0).await,
+                        _ => Err(error.into()),
+                    };
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn push(&mut self, frame: Frame, bytes: usize) -> ApiResult<()> {
@@ -112,7 +125,9 @@ impl Import {
         self.first.get_or_insert_with(|| frame.clone());
         self.step_bytes += bytes;
         self.step.push(frame);
-        if self.step.len() >= IMPORT_STEP_FRAMES || self.step_bytes >= IMPORT_STEP_BYTES {
+        // Where others hold all that may be held, each frame is stored as it comes.
+        let is_held = self.held.grow(bytes);
+        if !is_held || self.step.len() >= IMPORT_STEP_FRAMES || self.step_bytes >= IMPORT_STEP_BYTES {
             self.flush().await?;
         }
         Ok(())
@@ -121,8 +136,11 @@ impl Import {
     async fn flush(&mut self) -> ApiResult<()> {
         self.step_bytes = 0;
         let step = std::mem::take(&mut self.step);
-        self.ids.extend(step.iter().map(|frame| frame.id));
-        Ok(self.stream.import(step).await?)
+        let ids = step.iter().map(|frame| frame.id).collect::<Vec<_>>();
+        self.stream.import(step).await?;
+        self.held.clear();
+        self.ids.extend(ids);
+        Ok(())
     }
 }
 
@@ -131,11 +149,18 @@ struct Lines {
     chunks: BodyDataStream,
     lines: LineSplitter,
     ended: bool,
+    /// Its body did not come to its end.
+    is_broken: bool,
 }
 
 impl Lines {
     fn new(body: Body) -> Self {
-        Self { chunks: body.into_data_stream(), lines: LineSplitter::new(FRAME_LINE_BYTES_MAX), ended: false }
+        Self {
+            chunks: body.into_data_stream(),
+            lines: LineSplitter::new(FRAME_LINE_BYTES_MAX),
+            ended: false,
+            is_broken: false,
+        }
     }
 
     async fn next(&mut self) -> ApiResult<Option<Bytes>> {
@@ -170,7 +195,9 @@ impl Lines {
         if self.ended {
             return Ok(None);
         }
-        let chunk = self.chunks.next().await.transpose().map_err(broken_off)?;
+        let chunk = self.chunks.next().await.transpose();
+        self.is_broken = chunk.is_err();
+        let chunk = chunk.map_err(broken_off)?;
         self.ended = chunk.is_none();
         Ok(chunk)
     }

@@ -15,8 +15,7 @@ use crate::openapi::{self, About, HTML, JSON, answer, schema};
 
 pub(super) async fn version(State(app): State<Arc<App>>) -> ApiResult {
     let (index, format, cas) = app.stream.parts();
-    let version = env!("CARGO_PKG_VERSION").to_owned();
-    Ok(json(to_json(&Version { version, index: index.to_owned(), cas: cas.to_owned(), format })?))
+    Ok(json(to_json(&Version::new(env!("CARGO_PKG_VERSION"), index, format, cas))?))
 }
 
 pub(super) fn about_version() -> About {

@@ -26,6 +26,8 @@ use crate::answering::Answering;
 use crate::console;
 use crate::encode::Encoded;
 use crate::error::{ApiError, ApiResult};
+use crate::held::Held;
+use crate::limits::HELD_BYTES_MAX;
 use crate::metrics::ServerCounters;
 use crate::openapi::{self, Route};
 
@@ -39,11 +41,14 @@ pub(crate) struct App {
     /// What followers share.
     pub(crate) encoded: Arc<Encoded>,
     pub(crate) counters: Arc<ServerCounters>,
+    /// Frames that have come and are not stored yet.
+    pub(crate) held: Held,
 }
 
 impl App {
     pub(crate) fn new(stream: EventStream, ending: watch::Receiver<bool>) -> Arc<Self> {
-        Arc::new(Self { stream, ending, encoded: Arc::new(Encoded::new()), counters: Arc::default() })
+        let (encoded, held) = (Arc::new(Encoded::new()), Held::new(HELD_BYTES_MAX));
+        Arc::new(Self { stream, ending, encoded, counters: Arc::default(), held })
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) async fn cat(
             let (_, frames) = begun(app.stream.read(options)).await?;
             Ok(response(&app, frames, encoder))
         }
-        _ => follow(&app, &client, options, encoder),
+        _ => follow(&app, &client, options, encoder).await,
     }
 }
 
@@ -86,16 +86,18 @@ pub(super) fn response(
     (headers, frames_body(frames, encoder, &app.counters)).into_response()
 }
 
-/// A response that follows, until the server stops, its client goes, or the token of that is withdrawn. Its head
-/// is sent at once, whenever the first frame comes.
-pub(super) fn follow(app: &App, client: &Client, options: ReadOptions, encoder: Encoder) -> ApiResult {
-    let following = client.follow()?;
+/// A response that follows, until the server stops, its client closes its side, or the token of that is withdrawn. Where
+/// there is history, or the seam, its head comes with the first frame, so that a failure to read them is an answer; what
+/// is new may take its time, so there the head is sent at once.
+pub(super) async fn follow(app: &App, client: &Client, options: ReadOptions, encoder: Encoder) -> ApiResult {
+    let mut following = client.follow()?;
     let is_live = options.new;
     let encoder = encoder.follower(&app.encoded, is_live);
-    let frames = UntilStopped::new(app.stream.read(options), app.ending.clone());
+    let frames = UntilStopped::new(app.stream.read(options), app.ending.clone(), following.asked());
     let frames = WhileWelcome::new(frames, following);
-    let frames = Paced::new(frames, is_live, Arc::clone(&app.counters));
-    Ok(response(app, frames, encoder))
+    let mut frames = Paced::new(frames, is_live, Arc::clone(&app.counters));
+    let first = if is_live { None } else { frames.try_next().await? };
+    Ok(response(app, futures::stream::iter(first.map(Ok)).chain(frames), encoder))
 }
 
 /// SSE where the client takes it, anywhere in its list.

@@ -1,5 +1,7 @@
-//! What ends a follower, other than its client and its limit: a server that stops, a token that is withdrawn.
+//! What ends a follower, other than its limit: a server that stops, a client that has closed its side, a token that
+//! is withdrawn.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -9,11 +11,13 @@ use tokio::sync::watch;
 use xs::{Error, ErrorKind, Frame, Reader, Result};
 
 use crate::clients::Following;
+use crate::gone::Asked;
 use crate::limits::STOP_LOOK_FRAMES;
 
-/// A follower that ends when the server stops, and not before it was given everything that had been appended by
-/// then. Where that takes longer than the grace period, its answer is cut off, so that nobody takes a part for
-/// the whole.
+/// A follower that ends when the server stops, or when nothing more comes from its client; and not before it was
+/// given everything that had been appended by then. Where that takes longer than the grace period, its answer is
+/// cut off, so that nobody takes a part for the whole. A client that has not only closed its side but gone is
+/// found by what is written to it.
 pub(super) struct UntilStopped {
     frames: Reader,
     /// `None` once it has come.
@@ -23,11 +27,22 @@ pub(super) struct UntilStopped {
 }
 
 impl UntilStopped {
-    pub(super) fn new(frames: Reader, mut stopping: watch::Receiver<bool>) -> Self {
-        let stop = async move {
+    pub(super) fn new(frames: Reader, mut stopping: watch::Receiver<bool>, client: Option<Asked>) -> Self {
+        let stopped = async move {
             // Without a sender, nothing ever stops.
             if stopping.wait_for(|stopping| *stopping).await.is_err() {
                 std::future::pending().await
+            }
+        };
+        let closed = poll_fn(move |_| match client.as_ref().is_some_and(Asked::is_gone) {
+            true => Poll::Ready(()),
+            // The connection has this polled when it is.
+            false => Poll::Pending,
+        });
+        let stop = async move {
+            tokio::select! {
+                () = stopped => {}
+                () = closed => {}
             }
         };
         Self { frames, stop: Some(stop.boxed()), given: 0 }
@@ -58,9 +73,8 @@ impl Stream for UntilStopped {
     }
 }
 
-/// A follower that ends when its client has gone, and breaks off once the token that it came with is withdrawn,
-/// also in the middle of history. That is an error, so that its client does not take it for the end: when it
-/// comes back, it is told why.
+/// A follower that breaks off once the token that it came with is withdrawn, also in the middle of history. That is
+/// an error, so that its client does not take it for the end: when it comes back, it is told why.
 pub(super) struct WhileWelcome<S> {
     /// `None` once it has broken off.
     frames: Option<S>,
@@ -80,10 +94,6 @@ impl<S: Stream<Item = Result<Frame>> + Unpin> Stream for WhileWelcome<S> {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame>>> {
         let this = self.get_mut();
         let Some(frames) = &mut this.frames else { return Poll::Ready(None) };
-        if this.following.is_gone() {
-            this.frames = None;
-            return Poll::Ready(None);
-        }
         // First: a client that takes its time would be given all of history.
         if this.following.poll_withdrawn(cx).is_ready() {
             this.frames = None;
@@ -123,7 +133,7 @@ mod tests {
     async fn a_stop_ends_followers_at_once_and_drops_nothing() {
         let stream = open().await;
         let (stopping, stopped) = watch::channel(false);
-        let follower = |options| UntilStopped::new(stream.read(options), stopped.clone());
+        let follower = |options| UntilStopped::new(stream.read(options), stopped.clone(), None);
         append(&stream, "old").await;
         let only: Filter = "xs.*".parse().unwrap();
         let history = follower(ReadOptions { threshold: true, ..ReadOptions::follow() });
@@ -149,7 +159,7 @@ mod tests {
         let stream = open().await;
         let (stopping, stopped) = watch::channel(false);
         append(&stream, "a").await;
-        let mut follower = UntilStopped::new(stream.read(ReadOptions::follow()), stopped);
+        let mut follower = UntilStopped::new(stream.read(ReadOptions::follow()), stopped, None);
         follower.next().await.unwrap().unwrap();
         stopping.send_replace(true);
         for _ in 0..STOP_LOOK_FRAMES * 4 {
@@ -194,7 +204,7 @@ mod tests {
         let (_, orphaned) = watch::channel(false);
         let (_stopping, running) = watch::channel(false);
         for stopping in [orphaned, running] {
-            let mut follower = UntilStopped::new(stream.read(ReadOptions::new_only()), stopping);
+            let mut follower = UntilStopped::new(stream.read(ReadOptions::new_only()), stopping, None);
             let hour = Duration::from_secs(3600);
             assert!(tokio::time::timeout(hour, follower.next()).await.is_err());
             append(&stream, "a").await;

@@ -183,9 +183,13 @@ async fn idle_connections_are_no_errors() {
     let post = "POST /append/a HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer wrong\r\n";
     let unread = format!("{post}Content-Length: 5\r\n\r\nhello");
     let get = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let mut client = server.connect(AFAR);
+    send(&mut client, &unread).await;
+    // What is counted is the wrong token alone; and nobody is to send the next request behind what was not read.
+    let answer = rest(&mut client).await;
+    assert!(answer.starts_with("HTTP/1.1 401") && answer.contains("connection: close\r\n"), "{answer}");
+    assert_eq!(server.refused(), 1);
     for (request, answer, then, refused) in [
-        // What is counted is the wrong token alone.
-        (&*unread, "401", "", 1),
         (get, "200", "", 0),
         (get, "200", "GET /healthz HTTP/1.1\r\nHost: loc", 1),
         ("", "", "GET /healthz HTTP/1.1\r\nHost: loc", 1),
@@ -281,10 +285,76 @@ async fn whoever_closes_its_side_gets_what_it_has_asked_for() {
     let answers = rest(&mut client).await;
     assert_eq!(answers.matches("HTTP/1.1 200").count(), 10, "{answers}");
     assert_eq!(server.stream.stats().appended_frames, 10);
-    // For a follower it is the end, after what was appended until then.
+    // For a follower it is the end, after all that was appended until then.
+    for _ in 0..3 {
+        let frames = vec![xs::NewFrame::new("many".parse().unwrap()); 3000];
+        server.stream.append_all(frames, xs::BatchOptions::default()).await.unwrap();
+    }
+    for (query, frames) in [("follow", 9011), ("follow&topic=many&limit=3", 3), ("follow&new", 0), ("follow&last=5", 6)]
+    {
+        let mut follower = server.connect(SOCKET);
+        send(&mut follower, &format!("GET /?{query} HTTP/1.1\r\nHost: localhost\r\n\r\n")).await;
+        follower.shutdown().await.unwrap();
+        let given = rest(&mut follower).await;
+        assert_eq!(given.matches("\"topic\":").count(), frames, "{query}");
+        assert!(given.ends_with("0\r\n\r\n"), "{query} broke off");
+    }
     let mut follower = server.connect(SOCKET);
     send(&mut follower, "GET /?follow HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     until(&mut follower, "xs.threshold").await;
     follower.shutdown().await.unwrap();
     assert!(rest(&mut follower).await.ends_with("0\r\n\r\n"));
+}
+
+#[tokio::test]
+async fn a_server_without_a_listener_does_not_start() {
+    let server = Piped::start(Limits::default(), Access::open()).await;
+    let error = Server::new(server.stream.clone(), Vec::new()).run(std::future::pending()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert_eq!(server.stream.stats().appended_frames, 0);
+}
+
+#[tokio::test]
+async fn a_follower_that_has_sent_more_before_it_went_is_noticed() {
+    let server = Piped::start(Limits::default(), Access::open()).await;
+    for behind in ["G", "GET /version HTTP/1.1\r\nHost: localhost\r\n\r\nGE"] {
+        for ends_politely in [true, false] {
+            let mut follower = server.connect(SOCKET);
+            send(&mut follower, "GET /?follow&new&topic=never HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+            until(&mut follower, "\r\n\r\n").await;
+            send(&mut follower, behind).await;
+            // It is looked at by itself, and is no reason to end.
+            for _ in 0..100 {
+                yield_now().await;
+            }
+            assert_eq!(server.stream.stats().followers, 1);
+            if ends_politely {
+                follower.shutdown().await.unwrap();
+            }
+            drop(follower);
+            soon("its end", || server.stream.stats().followers == 0).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn more_than_is_kept_of_what_comes_behind_a_follower_ends_it_and_is_answered() {
+    let server = Piped::start(Limits::default(), Access::open()).await;
+    let version = "GET /version HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let requests = crate::limits::AHEAD_BYTES_MAX / version.len() + 10;
+    let mut client = server.connect(SOCKET);
+    send(&mut client, FOLLOW_ONE).await;
+    until(&mut client, "\r\n\r\n").await;
+    send(&mut client, &version.repeat(requests)).await;
+    let mut seen = until(&mut client, "0\r\n\r\n").await;
+    assert!(!seen.contains("\"topic\":"), "{seen}");
+    while seen.matches("\"version\":").count() < requests {
+        seen.push_str(&until(&mut client, "}").await);
+    }
+    // The next one on this connection is none the worse for it.
+    send(&mut client, FOLLOW_ONE).await;
+    until(&mut client, "\r\n\r\n").await;
+    server.stream.append(xs::Frame::topic("a").unwrap(), ()).await.unwrap();
+    let seen = until(&mut client, "0\r\n\r\n").await;
+    assert!(seen.contains("\"topic\":\"a\""), "{seen}");
 }

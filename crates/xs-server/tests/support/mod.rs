@@ -24,6 +24,9 @@ use xs_server::{Access, Binding, Exposure, Limits, Listener, Server};
 /// Whatever is waited for has come long before this on any machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Time for a head that is short, and long enough for those that a test sends itself, one after the other.
+pub(crate) const NO_REQUEST: Duration = Duration::from_secs(4);
+
 /// A server at its socket and at one more place.
 pub(crate) struct Running {
     pub(crate) dir: TempDir,
@@ -39,7 +42,9 @@ impl Running {
         Self::start_at("127.0.0.1:0", &Binding::default(), limits, Access::open()).await
     }
 
-    pub(crate) async fn start_at(exposure: &str, binding: &Binding, limits: Limits, access: Access) -> Self {
+    pub(crate) async fn start_at(exposure: &str, binding: &Binding, mut limits: Limits, access: Access) -> Self {
+        // What hangs at a stop is found by `stop`, and nothing is cut off before.
+        limits.grace = PATIENCE * 60;
         let dir = tempfile::tempdir().unwrap();
         let stream = xs::open(dir.path().join("store")).await.unwrap();
         let socket = Exposure::Socket(dir.path().join("store/sock"));
