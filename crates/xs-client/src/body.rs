@@ -17,10 +17,14 @@ use xs_core::{Content, Error, Result};
 
 use crate::connect::{root_cause, unavailable};
 use crate::endpoint::invalid;
+use crate::limits::PIECE_BYTES;
 
 /// Content on its way to a server.
 pub(crate) struct Upload {
     chunks: Option<BoxStream<'static, Result<Bytes>>>,
+    /// What is left of the chunk that is being sent. Content in memory is one chunk, however large: handed over
+    /// at once, it would look as if the server took nothing for as long as it takes to send.
+    rest: Bytes,
     /// How many bytes are yet to come, where that is known.
     left: Option<u64>,
     state: Arc<Mutex<State>>,
@@ -31,7 +35,7 @@ pub(crate) struct Upload {
 /// What is known of a request while it is under way.
 #[derive(Debug)]
 struct State {
-    /// When the server last took something; `None` while the content is waited for.
+    /// When the connection last took something; `None` while the content is waited for.
     idle_since: Option<Instant>,
     /// Why the content ended early.
     error: Option<Error>,
@@ -52,12 +56,12 @@ impl Upload {
         let left = content.size();
         let chunks = (left != Some(0)).then(|| content.into_chunks());
         let watch = Watch { state: Arc::clone(&state), _waits: waits };
-        (Self { chunks, left, state, given_up }, watch)
+        (Self { chunks, rest: Bytes::new(), left, state, given_up }, watch)
     }
 }
 
 impl Watch {
-    /// What comes of `answer`, unless it takes too long: from when the server last took something, and not
+    /// What comes of `answer`, unless it takes too long: from when the connection last took something, and not
     /// while the content is waited for.
     pub(crate) async fn in_time<F: Future + Unpin>(
         &self,
@@ -74,7 +78,7 @@ impl Watch {
         }
     }
 
-    /// How long the server has taken nothing; `None` while the content is waited for.
+    /// How long the connection has taken nothing; `None` while the content is waited for.
     fn idle(&self) -> Option<Duration> {
         lock(&self.state).idle_since.map(|since| since.elapsed())
     }
@@ -101,16 +105,21 @@ impl HttpBody for Upload {
             this.chunks = None;
             return Poll::Ready(Some(Err(Stopped)));
         }
-        let Poll::Ready(chunk) = chunks.poll_next_unpin(cx) else {
+        let next = match this.rest.is_empty() {
+            true => chunks.poll_next_unpin(cx),
+            false => Poll::Ready(Some(Ok(std::mem::take(&mut this.rest)))),
+        };
+        let Poll::Ready(next) = next else {
             lock(&this.state).idle_since = None;
             return Poll::Pending;
         };
         let mut state = lock(&this.state);
         state.idle_since = Some(Instant::now());
-        match chunk {
-            Some(Ok(chunk)) => {
-                this.left = this.left.map(|left| left.saturating_sub(chunk.len() as u64));
-                Poll::Ready(Some(Ok(Frame::data(chunk))))
+        match next {
+            Some(Ok(mut piece)) => {
+                this.rest = piece.split_off(piece.len().min(PIECE_BYTES));
+                this.left = this.left.map(|left| left.saturating_sub(piece.len() as u64));
+                Poll::Ready(Some(Ok(Frame::data(piece))))
             }
             Some(Err(error)) => {
                 state.error = Some(error);
@@ -268,6 +277,37 @@ mod tests {
         assert_eq!((upload.size_hint().exact(), upload.is_end_stream()), (Some(0), true));
         let (upload, _watch) = Upload::new(Content::stream(futures::stream::empty()));
         assert_eq!((upload.size_hint().exact(), upload.is_end_stream()), (None, false));
+    }
+
+    #[tokio::test]
+    async fn content_in_memory_is_sent_in_pieces() {
+        for bytes in [PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, PIECE_BYTES * 3 + 7] {
+            let content: Vec<u8> = (0..bytes).map(|n| u8::try_from(n % 251).unwrap()).collect();
+            let (mut upload, _watch) = Upload::new(content.clone().into());
+            let mut pieces = Vec::new();
+            while !upload.is_end_stream() {
+                pieces.push(sent(&mut upload).await.unwrap().unwrap());
+            }
+            assert!(sent(&mut upload).await.is_none());
+            assert!(pieces.iter().all(|piece| (1..=PIECE_BYTES).contains(&piece.len())));
+            assert!(pieces.concat() == content, "{bytes}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_link_has_time_as_long_as_it_takes_something() {
+        let second = Duration::from_secs(1);
+        let (mut upload, watch) = Upload::new(vec![7_u8; PIECE_BYTES * 10].into());
+        let sending = std::pin::pin!(async {
+            while let Some(piece) = sent(&mut upload).await {
+                let bytes = u32::try_from(piece.unwrap().len()).unwrap();
+                // Less than a second for each piece, and many for all of them.
+                tokio::time::sleep(Duration::from_micros(10) * bytes).await;
+            }
+        });
+        let since = Instant::now();
+        assert!(watch.in_time(sending, second).await.is_ok());
+        assert!(since.elapsed() > second * 6);
     }
 
     #[tokio::test]

@@ -136,10 +136,15 @@ impl Client {
         text(&answer)?.trim().parse().map(Some).map_err(not_understood)
     }
 
-    /// Stores frames as they are, ids included, and says how many. They are sent as they come. A frame that is
-    /// stored already is left alone, so after an error all of them may be sent again.
+    /// Stores frames as they are, ids included, and says how many. A frame that is stored already is left alone,
+    /// so after an error all of them may be sent again.
     ///
-    /// An error of `frames` is the error of the call. What came before an error may be stored.
+    /// They are sent as they come, in as many requests as it takes. None of these waits for long: where `frames`
+    /// pauses it ends, so that what came is stored, and another begins with the next frame. So `frames` may be
+    /// live, and take any time.
+    ///
+    /// An error of `frames` is the error of the call. What came before an error may be stored. `Unsupported`
+    /// when what answers is no server of xs, and `Unavailable` when it answers before it was sent everything.
     pub async fn import(&self, frames: impl Stream<Item = Result<Frame>> + Send + 'static) -> Result<u64> {
         import::import(self, frames).await
     }

@@ -9,6 +9,7 @@ use xs_core::{Error, ErrorKind, Result};
 
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Address {
     /// A store directory, whose socket is meant, or a Unix socket.
     Path(PathBuf),

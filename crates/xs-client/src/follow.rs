@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt as _};
 use futures::stream::{Stream, StreamExt as _};
 use http::{Method, header};
-use xs_core::{Error, ErrorKind, Filter, Frame, ReadOptions, Result};
+use xs_core::{Error, ErrorKind, Frame, FrameId, ReadOptions, Result};
 use xs_wire::{FRAME_LINE_BYTES_MAX, Framing, LineSplitter, ReadQuery, paths};
 
 use crate::backoff::Backoff;
@@ -29,8 +29,8 @@ use crate::resume::Resume;
 /// time without a connection. Only an error that would come again ends it: the call is wrong
 /// (`InvalidInput`, `NotFound`, `Unsupported`, `Conflict`), or what is stored is damaged (`Corrupt`).
 ///
-/// A threshold comes once, a limit counts over all connections, and what is `new` begins with the first of
-/// them that there is.
+/// A threshold comes once, and a limit counts over all connections. What is `new`, and which are the `last` few,
+/// is found out before the first of them and holds for all.
 pub struct FrameStream {
     frames: std::vec::IntoIter<Frame>,
     next: Next,
@@ -179,9 +179,8 @@ impl Reading {
         if self.answer.is_some() || self.resume.is_done() {
             return Ok(());
         }
-        if self.resume.wants_place() {
-            let last = self.client.last(Filter::all()).await?;
-            self.resume.place(last.map(|frame| frame.id));
+        while let Some(history) = self.resume.place() {
+            self.resume.placed(first(&self.client, history).await?);
         }
         let query = ReadQuery { options: self.resume.next(), with_timestamp: false }.to_query().finish();
         let request = Request::new(Method::GET, format!("{}{query}", paths::ROOT));
@@ -239,6 +238,15 @@ impl Reading {
         }
         frames
     }
+}
+
+/// The id of the first frame of some history.
+async fn first(client: &Client, history: ReadOptions) -> Result<Option<FrameId>> {
+    let mut frames = client.read(history);
+    let first = frames.next().await.transpose()?;
+    // Read to its end, so that its connection serves the next request.
+    frames.next().await.transpose()?;
+    Ok(first.map(|frame| frame.id))
 }
 
 /// Whether it may work later, so that a follower tries it again.

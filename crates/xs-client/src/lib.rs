@@ -52,6 +52,7 @@ mod import;
 mod limits;
 mod link;
 mod options;
+mod pulses;
 mod request;
 mod resume;
 mod tls;
@@ -60,6 +61,8 @@ pub use body::Body;
 pub use client::Client;
 pub use endpoint::{Address, Endpoint};
 pub use follow::FrameStream;
+/// The crate whose methods, headers and statuses are in the signatures here.
+pub use http;
 pub use options::ClientOptions;
 pub use request::{Request, Response};
 pub use xs_wire::{TopicEntry, Version};

@@ -18,13 +18,18 @@ pub(crate) const QUEUE_RETRY: Duration = Duration::from_millis(5);
 pub(crate) const ERROR_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of an answer that is taken whole: a server gives no more frames at a time than it takes.
 pub(crate) const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Bytes of an answer that is of no interest that are read, so that its connection can be used again.
-pub(crate) const DRAIN_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of a body that its connection is given at a time: only when it asks for more is it seen to get on.
+pub(crate) const PIECE_BYTES: usize = 64 * 1024;
 
 /// Bytes of meta that go into a header. Servers and what is between take a head of 8 KiB at least.
 pub(crate) const META_BYTES_MAX: usize = 4 * 1024;
-/// Frames that are imported by one request.
+/// Frames that are imported by one request: a tenth of what a server takes.
 pub(crate) const IMPORT_FRAMES: usize = 100_000;
+/// How long such a request waits for the next frame. A server stores the last ones when it ends, and gives up one
+/// that stays silent for long; nobody notices a wait as short as this.
+pub(crate) const IMPORT_PAUSE: Duration = Duration::from_millis(50);
+/// How long after its beginning it waits no more, however often frames come.
+pub(crate) const IMPORT_TIME: Duration = Duration::from_secs(1);
 /// Bytes of frames after which what is ready of them is sent.
 pub(crate) const CHUNK_BYTES: usize = 64 * 1024;
 

@@ -21,8 +21,11 @@ pub struct ClientOptions {
     pub ca_file: Option<PathBuf>,
     /// How long connecting may take, TLS included. 5 seconds by default.
     pub connect_timeout: Duration,
-    /// How long the head of a response may take, from when the server last took a part of the request.
+    /// How long the head of a response may take, from when the connection last took a part of the request.
     /// 30 seconds by default. Time in which content is waited for does not count.
+    ///
+    /// What the connection has taken may be on its way yet: up to half a mebibyte here, and in the buffers of
+    /// the system a few more. Over a slow link, that much has to get through in this time.
     ///
     /// Then, for how long nothing of its body may come while it is read; the body as a whole may take any
     /// time. A follower has its heartbeat for that, and what [`Client::request`](crate::Client::request)

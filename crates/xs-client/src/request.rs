@@ -1,6 +1,7 @@
 //! One request and its answer.
 
 use std::error::Error as StdError;
+use std::fmt;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -17,15 +18,14 @@ use crate::endpoint::invalid;
 use crate::limits::ERROR_BYTES_MAX;
 
 /// A request as it is, for who passes on what comes and goes: the typed methods of [`Client`] are made
-/// of these.
+/// of these. Its `Debug` shows the names of its headers alone: a value may be a secret.
 ///
 /// ```
-/// use http::{Method, header};
 /// use xs_client::Request;
+/// use xs_client::http::{Method, header};
 /// let request = Request::new(Method::GET, "/?follow").header(header::ACCEPT, "text/event-stream");
 /// # let _ = request;
 /// ```
-#[derive(Debug)]
 pub struct Request {
     method: Method,
     target: String,
@@ -51,6 +51,18 @@ impl Request {
     pub fn body(mut self, content: impl Into<Content>) -> Self {
         self.content = content.into();
         self
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("target", &self.target)
+            .field("headers", &headers)
+            .field("content", &self.content)
+            .finish()
     }
 }
 
@@ -208,6 +220,18 @@ pub(crate) fn text(bytes: &Bytes) -> Result<&str> {
 }
 
 /// The error of an answer that no server of xs gives.
-pub(crate) fn not_understood(why: impl std::fmt::Display) -> Error {
+pub(crate) fn not_understood(why: impl fmt::Display) -> Error {
     Error::new(xs_core::ErrorKind::Unsupported, format!("the answer is not understood: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_values_of_headers_are_not_shown() {
+        let request = Request::new(Method::POST, "/cas").header("Authorization", "Bearer s3cret").body("hello");
+        let shown = format!("{request:?}");
+        assert!(shown.contains("Authorization") && shown.contains("/cas") && !shown.contains("s3cret"), "{shown}");
+    }
 }

@@ -5,26 +5,39 @@ use std::time::Duration;
 use xs_core::{Follow, Frame, FrameId, PULSE_TOPIC, ReadOptions, THRESHOLD_TOPIC, Ttl};
 
 use crate::limits::{PERIOD_MAX, PERIOD_MIN, SILENCES_MAX, SILENT_HEARTBEATS};
+use crate::pulses::Pulses;
 
 /// A read that may take many requests.
 ///
 /// It goes on after the last id that it was given, synthetic ones included: those lie between what was
 /// looked at and what is appended next, so a follower of a rare topic does not read the same history
-/// each time.
+/// each time. The ids of ephemeral frames say nothing: no store knows them, so after a restart a clock that
+/// has stepped back may give lesser ones to what is stored.
 #[derive(Clone, Debug)]
 pub(crate) struct Resume {
-    /// As they were given.
+    /// As they were given, but for where it begins once that is known.
     options: ReadOptions,
-    /// Everything up to here has been given, or was not wanted.
+    /// Everything stored up to here has been given, or was not wanted.
     seen: Option<FrameId>,
     /// How many frames are still wanted.
     left: u64,
     /// The threshold is wanted, and has not been given.
     threshold: bool,
-    /// It is known where `new` begins.
-    is_placed: bool,
+    place: Place,
     heartbeat: Duration,
     pulses: Pulses,
+}
+
+/// What is known of where a follower begins that is not given all of history. It is found out before the
+/// follower connects: should its connections break before they give anything, `new` and `last` would select
+/// anew each time, and what was appended in between would be lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// The last id of all is asked for: what comes after it is new.
+    Tail,
+    /// The oldest of the last few is asked for. Where there is none, it begins with what is new.
+    Last,
+    Known,
 }
 
 impl Resume {
@@ -34,7 +47,10 @@ impl Resume {
             seen: None,
             left: options.limit.unwrap_or(u64::MAX),
             threshold: options.threshold && !options.new,
-            is_placed: !options.new || options.follow == Follow::Off,
+            place: match options.follow != Follow::Off && (options.new || options.last.is_some()) {
+                true => Place::Tail,
+                false => Place::Known,
+            },
             heartbeat,
             pulses: Pulses::new(options.follow, heartbeat),
             options,
@@ -51,18 +67,35 @@ impl Resume {
         self.left == 0
     }
 
-    /// Whether the last id of all has to be asked for first. Without it, what is appended before the
-    /// second connection would be lost, if the first one broke before it gave anything.
-    pub(crate) fn wants_place(&self) -> bool {
-        !self.is_placed
+    /// The history whose first frame has to be asked for before anything else, if any.
+    pub(crate) fn place(&self) -> Option<ReadOptions> {
+        match self.place {
+            Place::Tail => Some(ReadOptions::default().last(1).limit(1)),
+            Place::Last => Some(ReadOptions { follow: Follow::Off, limit: Some(1), ..self.options.clone() }),
+            Place::Known => None,
+        }
     }
 
-    /// What is new begins after this id, or with the first frame.
-    pub(crate) fn place(&mut self, last: Option<FrameId>) {
-        (self.seen, self.is_placed) = (last, true);
+    /// Takes the id of that frame, if there is one.
+    pub(crate) fn placed(&mut self, first: Option<FrameId>) {
+        self.place = match (self.place, first) {
+            (Place::Tail, tail) => {
+                self.seen = tail;
+                match self.options.new || self.options.last == Some(0) {
+                    true => Place::Known,
+                    false => Place::Last,
+                }
+            }
+            (Place::Last, Some(first)) => {
+                self.seen = None;
+                (self.options.from, self.options.after) = (Some(first), None);
+                Place::Known
+            }
+            (Place::Last, None) | (Place::Known, _) => Place::Known,
+        };
     }
 
-    /// What to ask for now.
+    /// What to ask for now, when its place is known.
     pub(crate) fn next(&self) -> ReadOptions {
         let options = self.options.clone();
         if !self.follows() {
@@ -70,7 +103,7 @@ impl Resume {
         }
         let options = ReadOptions {
             limit: options.limit.map(|_| self.left),
-            last: options.last.filter(|_| !options.new && self.seen.is_none()),
+            last: None,
             new: false,
             // The seam is wanted in any case: its id tells how far history has been read.
             threshold: true,
@@ -92,16 +125,20 @@ impl Resume {
             return Some(frame);
         }
         let is_new = self.seen.is_none_or(|seen| frame.id > seen);
-        self.seen = self.seen.max(Some(frame.id));
-        let is_wanted = match synthetic(&frame) {
+        let made = synthetic(&frame);
+        if made.is_some() || frame.ttl != Some(Ttl::Ephemeral) {
+            self.seen = self.seen.max(Some(frame.id));
+        }
+        let is_wanted = match made {
             Some(Synthetic::Threshold) => std::mem::take(&mut self.threshold),
             Some(Synthetic::Pulse) => self.pulses.beat(),
-            // A server gives none twice; whatever one that does is up to, nobody gets it twice here.
-            None => is_new && !self.is_done(),
+            // A server gives none twice; whatever one that does is up to, no stored one comes twice here.
+            None if is_new && !self.is_done() => {
+                self.left -= 1;
+                true
+            }
+            None => false,
         };
-        if is_wanted && synthetic(&frame).is_none() {
-            self.left -= 1;
-        }
         is_wanted.then_some(frame)
     }
 
@@ -127,35 +164,6 @@ fn synthetic(frame: &Frame) -> Option<Synthetic> {
         THRESHOLD_TOPIC => Some(Synthetic::Threshold),
         PULSE_TOPIC => Some(Synthetic::Pulse),
         _ => None,
-    }
-}
-
-/// The pulses that are asked for, and those that are wanted.
-#[derive(Clone, Debug)]
-struct Pulses {
-    /// How often the server sends one: no more rarely than is needed to notice that it is gone.
-    asked: Duration,
-    /// Of so many, the last is wanted; 0: none is.
-    every: u32,
-    count: u32,
-}
-
-impl Pulses {
-    fn new(follow: Follow, heartbeat: Duration) -> Self {
-        let Follow::Pulse(period) = follow else { return Self { asked: heartbeat, every: 0, count: 0 } };
-        let every = period.as_nanos().div_ceil(heartbeat.as_nanos()).max(1);
-        let every = u32::try_from(every).unwrap_or(u32::MAX);
-        Self { asked: (period / every).clamp(PERIOD_MIN, PERIOD_MAX), every, count: 0 }
-    }
-
-    /// Takes one; whether it is wanted.
-    fn beat(&mut self) -> bool {
-        self.count += 1;
-        let is_wanted = self.count == self.every;
-        if self.count >= self.every {
-            self.count = 0;
-        }
-        is_wanted
     }
 }
 
@@ -194,7 +202,7 @@ mod tests {
     fn history_alone_is_asked_for_as_it_is() {
         let options = ReadOptions { new: true, threshold: true, last: Some(3), ..ReadOptions::default() };
         let mut history = resume(options.clone());
-        assert!(!history.follows() && !history.wants_place() && history.silence(0).is_none());
+        assert!(!history.follows() && history.place().is_none() && history.silence(0).is_none());
         assert_eq!(format!("{:?}", history.next()), format!("{options:?}"));
         assert!(history.take(frame(1)).is_some() && history.take(made(PULSE_TOPIC, 1)).is_some());
         assert!(resume(ReadOptions::default().limit(0)).is_done());
@@ -261,18 +269,69 @@ mod tests {
     }
 
     #[test]
-    fn the_last_few_are_asked_for_until_something_came() {
-        let mut last = resume(ReadOptions::follow().last(10));
-        assert_eq!(asked(&last), (None, None, Some(10), None));
-        // The first connection gave nothing.
-        assert_eq!(asked(&last), (None, None, Some(10), None));
-        last.take(frame(3)).unwrap();
-        // The rest of the ten comes as history after the third.
-        assert_eq!(asked(&last), (None, Some(id(3)), None, None));
+    fn ephemeral_frames_do_not_move_it() {
+        let passing = |n| Frame { ttl: Some(Ttl::Ephemeral), ..frame(n) };
+        let mut all = resume(ReadOptions::follow().limit(5));
+        assert_eq!(all.take(passing(1)), Some(passing(1)));
+        assert_eq!(asked(&all), (None, None, None, Some(4)));
+        assert_eq!(all.take(frame(2)), Some(frame(2)));
+        assert_eq!(all.take(passing(9)), Some(passing(9)));
+        assert_eq!(asked(&all), (None, Some(id(2)), None, Some(2)));
+        // Its server came back with a clock that had stepped back.
+        assert_eq!(all.take(frame(5)), Some(frame(5)));
+        assert_eq!(all.take(frame(5)), None);
+        assert_eq!(all.take(passing(6)), Some(passing(6)));
+        assert!(all.is_done());
+    }
 
-        let mut last = resume(ReadOptions::follow().last(10));
-        last.take(made(THRESHOLD_TOPIC, 0));
-        assert_eq!(asked(&last).2, None);
+    /// What is asked of history before anything else.
+    fn place(resume: &Resume) -> String {
+        format!("{:?}", resume.place().unwrap())
+    }
+
+    #[test]
+    fn the_last_few_are_those_that_there_were_at_first() {
+        let tail = format!("{:?}", ReadOptions::default().last(1).limit(1));
+        let filter: xs_core::Filter = "a".parse().unwrap();
+        let options = ReadOptions { from: Some(id(2)), threshold: true, ..ReadOptions::default().filter(filter) };
+        let options = options.last(10).limit(20);
+        let mut last = resume(ReadOptions { follow: Follow::On, ..options.clone() });
+        assert_eq!(place(&last), tail);
+        last.placed(Some(id(30)));
+        assert_eq!(place(&last), format!("{:?}", options.limit(1)));
+        last.placed(Some(id(3)));
+        assert!(last.place().is_none());
+        // However often a connection gives nothing.
+        assert_eq!(asked(&last), (Some(id(3)), None, None, Some(20)));
+        assert_eq!(asked(&last), (Some(id(3)), None, None, Some(20)));
+        last.take(frame(3)).unwrap();
+        assert_eq!(asked(&last), (None, Some(id(3)), None, Some(19)));
+        assert!(last.take(made(THRESHOLD_TOPIC, 30)).is_some());
+
+        // Of none, it begins after all there was, and not before what is yet to be appended.
+        for (after, begin) in [(None, id(30)), (Some(id(9)), id(30)), (Some(id(50)), id(50))] {
+            let mut none = resume(ReadOptions { after, ..ReadOptions::follow().last(10) });
+            none.placed(Some(id(30)));
+            none.placed(None);
+            assert!(none.place().is_none());
+            assert_eq!(asked(&none), (None, Some(begin), None, None));
+        }
+        let mut empty = resume(ReadOptions::follow().last(10));
+        empty.placed(None);
+        assert!(empty.place().is_some());
+        empty.placed(None);
+        assert_eq!((empty.place().is_none(), asked(&empty)), (true, (None, None, None, None)));
+    }
+
+    #[test]
+    fn the_last_none_are_the_seam_and_what_is_new() {
+        let mut none = resume(ReadOptions { threshold: true, ..ReadOptions::follow().last(0) });
+        assert!(none.place().is_some());
+        none.placed(Some(id(4)));
+        assert!(none.place().is_none());
+        assert_eq!(asked(&none), (None, Some(id(4)), None, None));
+        assert!(none.take(made(THRESHOLD_TOPIC, 4)).is_some());
+        assert_eq!(none.take(frame(5)), Some(frame(5)));
     }
 
     #[test]
@@ -290,9 +349,9 @@ mod tests {
     #[test]
     fn new_begins_after_the_last_id_and_never_asks_for_new() {
         let mut new = resume(ReadOptions { threshold: true, last: Some(3), ..ReadOptions::new_only() });
-        assert!(new.wants_place());
-        new.place(Some(id(4)));
-        assert!(!new.wants_place());
+        assert_eq!(place(&new), format!("{:?}", ReadOptions::default().last(1).limit(1)));
+        new.placed(Some(id(4)));
+        assert!(new.place().is_none());
         assert_eq!(asked(&new), (None, Some(id(4)), None, None));
         // The seam is no news.
         assert!(new.take(made(THRESHOLD_TOPIC, 4)).is_none());
@@ -300,40 +359,25 @@ mod tests {
         assert_eq!(new.take(frame(5)), Some(frame(5)));
 
         let mut first = resume(ReadOptions::new_only());
-        first.place(None);
-        assert!(!first.wants_place());
+        first.placed(None);
+        assert!(first.place().is_none());
         assert_eq!(asked(&first), (None, None, None, None));
         assert_eq!(first.take(frame(1)), Some(frame(1)));
 
         let mut later = resume(ReadOptions::new_only().after(id(50)));
-        later.place(Some(id(4)));
+        later.placed(Some(id(4)));
         assert_eq!(asked(&later), (None, Some(id(50)), None, None));
     }
 
     #[test]
-    fn pulses_that_were_not_asked_for_are_kept_back() {
-        let follow = |resume: &Resume| resume.next().follow;
+    fn pulses_are_asked_for_and_given_where_they_are_wanted() {
         let mut none = resume(ReadOptions::follow());
-        assert_eq!(follow(&none), Follow::Pulse(HEARTBEAT));
-        assert!((1..10).all(|n| none.take(made(PULSE_TOPIC, n)).is_none()));
-
-        let pulse = |seconds| {
-            resume(ReadOptions { follow: Follow::Pulse(Duration::from_secs(seconds)), ..ReadOptions::follow() })
-        };
-        let mut often = pulse(5);
-        assert_eq!(follow(&often), Follow::Pulse(Duration::from_secs(5)));
-        assert!((1..10).all(|n| often.take(made(PULSE_TOPIC, n)).is_some()));
-
-        // One a minute is wanted; one in 15 seconds is needed to know that the server is there.
-        let mut rarely = pulse(60);
-        assert_eq!(follow(&rarely), Follow::Pulse(HEARTBEAT));
-        let given: Vec<u128> = (1..=12).filter(|n| rarely.take(made(PULSE_TOPIC, *n)).is_some()).collect();
-        assert_eq!(given, [4, 8, 12]);
-        // None comes later than it is due.
-        assert_eq!(follow(&pulse(40)), Follow::Pulse(Duration::from_secs(40) / 3));
-        assert_eq!(follow(&pulse(0)), Follow::Pulse(PERIOD_MIN));
-        let Follow::Pulse(asked) = follow(&pulse(u64::MAX)) else { panic!() };
-        assert!(asked <= PERIOD_MAX);
+        assert_eq!(none.next().follow, Follow::Pulse(HEARTBEAT));
+        assert!(none.take(made(PULSE_TOPIC, 1)).is_none());
+        let follow = Follow::Pulse(HEARTBEAT / 3);
+        let mut each = resume(ReadOptions { follow, ..ReadOptions::follow() });
+        assert_eq!(each.next().follow, follow);
+        assert!(each.take(made(PULSE_TOPIC, 1)).is_some());
     }
 
     #[test]

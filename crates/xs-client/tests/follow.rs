@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use serde_json::json;
 use support::{Fake, Running, client, error, frame, id, place};
+use tokio::task::JoinError;
 use xs_client::{Client, ClientOptions, Endpoint, FrameStream};
 use xs_core::{ErrorKind, Follow, Frame, NewFrame, PULSE_TOPIC, ReadOptions, THRESHOLD_TOPIC, Topic};
 
@@ -164,6 +165,37 @@ async fn what_may_pass_is_waited_for_and_the_rest_is_told() {
     assert!(frames.next().await.is_none());
     drop((frames, client));
     serving.await.unwrap();
+}
+
+#[tokio::test]
+async fn the_last_few_are_those_that_there_were_before_anything_broke() {
+    let fake = Fake::start().await;
+    let client = client(fake.endpoint());
+    let serving = tokio::spawn(async move {
+        let line = |n| format!("{}\n", frame(n).to_json().unwrap());
+        for (n, of) in [(4, ""), (3, "&topic=t")] {
+            let mut talk = fake.accept().await;
+            let head = talk.head().await;
+            let last = if of.is_empty() { 1 } else { 2 };
+            assert!(head.starts_with(&format!("GET /?limit=1&last={last}{of} ")), "{head}");
+            talk.answer("200 OK", &line(n)).await;
+        }
+        // Two connections, the first of which gives nothing. Meanwhile, more are appended than were wanted.
+        for appended in [0, 9] {
+            let mut talk = fake.accept().await;
+            let head = talk.head().await;
+            assert!(head.contains(&format!("from={}&limit=7&topic=t ", id(3))), "{head}");
+            talk.begin().await;
+            if appended > 0 {
+                talk.frames(&(3..=appended).map(frame).collect::<Vec<_>>()).await;
+                talk.gone().await;
+            }
+        }
+    });
+    let frames = client.read(ReadOptions::follow().filter(topic()).last(2).limit(7));
+    let reading = async { Ok::<_, JoinError>(frames.map(Result::unwrap).collect::<Vec<Frame>>().await) };
+    let (frames, ()) = tokio::try_join!(reading, serving).unwrap();
+    assert_eq!(frames, (3..=9).map(frame).collect::<Vec<_>>());
 }
 
 #[tokio::test]

@@ -34,10 +34,10 @@ pub(crate) async fn run(args: Topics, common: &Common) -> Result<()> {
         return output::bytes(request, &args.target, common, Body::Lines).await;
     }
     let client = connect::client(&args.target, common)?;
-    let response = client.request(request).await.map_err(|error| Failure::of_call(&error))?;
+    let response = output::call(&client, request, output::JSON).await?;
     let now = Zoned::now();
     let rows = lines::of(response).map(|line| {
-        let TopicEntry { topic, last_id } = from_json(&line.map_err(|error| output::broken_off(&error))?)?;
+        let TopicEntry { topic, last_id, .. } = from_json(&line.map_err(|error| output::broken_off(&error))?)?;
         Ok::<_, Failure>([topic.to_string(), last_id.to_string(), time::moment(last_id, &now)])
     });
     let mut rows: Vec<_> = rows.try_collect().await?;

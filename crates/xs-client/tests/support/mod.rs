@@ -96,6 +96,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Talk<T> {
         String::from_utf8(head).unwrap()
     }
 
+    /// Reads on until this has come.
+    pub(crate) async fn until(&mut self, end: &[u8]) {
+        let mut read = Vec::new();
+        while !read.ends_with(end) {
+            read.push(self.0.read_u8().await.unwrap());
+        }
+    }
+
     /// Sends this, if the client is still there.
     pub(crate) async fn send(&mut self, text: &str) {
         let _ = self.0.write_all(text.as_bytes()).await;

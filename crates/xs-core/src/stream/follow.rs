@@ -33,7 +33,7 @@ pub(super) struct Cursor {
     shared: Arc<Shared>,
     options: ReadOptions,
     phase: Phase,
-    /// Everything up to this id has been looked at.
+    /// Everything stored up to this id has been looked at.
     seen: FrameId,
     /// The next frame in the live window.
     window: u64,
@@ -175,15 +175,14 @@ impl Cursor {
         }
         match found {
             Live::Frames(frames, looked_at) => {
-                (self.seen, self.synthetic) = (looked_at, 0);
+                self.look_up_to(looked_at);
                 let items: Vec<_> = frames.iter().map(|frame| Item::Stored(Frame::clone(frame))).collect();
                 return Ok((!items.is_empty()).then_some(items));
             }
             Live::Lagged(oldest) => {
                 let range = IdRange { start: Bound::Excluded(self.seen), end: Bound::Excluded(oldest) };
                 self.phase = Phase::Behind(self.history(range, Direction::Ascending));
-                self.seen = self.seen.max(FrameId::from_u128(oldest.to_u128().saturating_sub(1)));
-                self.synthetic = 0;
+                self.look_up_to(FrameId::from_u128(oldest.to_u128().saturating_sub(1)));
                 return Ok(None);
             }
             Live::CaughtUp if !open => {
@@ -205,6 +204,14 @@ impl Cursor {
                 }
                 Ok(Some(vec![self.synthetic(PULSE_TOPIC)?]))
             }
+        }
+    }
+
+    /// Everything stored up to this id has been looked at. Where that is nothing new, as after ephemeral frames, the
+    /// synthetic ids that were given are not given again.
+    fn look_up_to(&mut self, id: FrameId) {
+        if id > self.seen {
+            (self.seen, self.synthetic) = (id, 0);
         }
     }
 
@@ -232,5 +239,45 @@ fn beat(shared: &Shared, period: std::time::Duration) -> Pin<Box<dyn Future<Outp
 impl fmt::Debug for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cursor").field("phase", &self.phase).field("seen", &self.seen).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures::{FutureExt as _, StreamExt as _};
+
+    use super::*;
+    use crate::memory::{MemoryCas, MemoryStore};
+    use crate::{EventStream, ManualClock, Parts, Settings};
+
+    #[tokio::test]
+    async fn synthetic_ids_increase_and_follow_what_is_stored_whatever_passes() {
+        let clock = ManualClock::at(1_000_000);
+        let parts = Parts::new(Arc::new(MemoryStore::new()), Arc::new(MemoryCas::new()));
+        let parts = Parts { clock: Arc::new(clock.clone()), ..parts };
+        let stream = EventStream::open_parts(parts, Settings::default()).await.unwrap();
+        let frame = |ttl| Frame::topic("a").unwrap().ttl(ttl);
+        let stored = stream.append(frame(Ttl::Forever), ()).await.unwrap();
+        let follow = Follow::Pulse(Duration::from_millis(5));
+        let mut live = stream.read(ReadOptions { threshold: true, follow, ..ReadOptions::default() });
+        assert_eq!(live.next().await.unwrap().unwrap(), stored);
+        let mut ids = vec![stored.id, live.next().await.unwrap().unwrap().id];
+        let mut passing = Vec::new();
+        for _ in 0..3 {
+            // When this has been polled, the heartbeat has begun.
+            assert!(live.next().now_or_never().is_none());
+            clock.advance(5);
+            let pulse = live.next().await.unwrap().unwrap();
+            assert_eq!(pulse.topic.as_str(), PULSE_TOPIC);
+            ids.push(pulse.id);
+            let frame = stream.append(frame(Ttl::Ephemeral), ()).await.unwrap();
+            passing.push(frame.id);
+            assert_eq!(live.next().await.unwrap().unwrap(), frame);
+        }
+        assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
+        // So whoever resumes after one of them skips nothing, should the clock step back before a restart.
+        assert!(ids.iter().all(|id| *id < passing[0]), "{ids:?} {passing:?}");
     }
 }

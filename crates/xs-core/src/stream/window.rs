@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use super::limits::{LIVE_FRAMES, WINDOW_BYTES_MAX, WINDOW_FRAMES_MAX};
-use crate::{Filter, Frame, FrameId};
+use crate::{Filter, Frame, FrameId, Ttl};
 
 /// The frames that were appended last, in order. A follower has a cursor into it; nothing waits
 /// for a follower.
@@ -27,13 +27,15 @@ struct Inner {
     bytes: usize,
     /// The greatest stored id: what a reader may show.
     tail: FrameId,
+    /// The greatest stored id of those that have left, or were there before.
+    left: FrameId,
     max_frames: usize,
 }
 
 /// What a follower finds at its cursor.
 #[derive(Debug)]
 pub(super) enum Live {
-    /// Matching frames, which may be none, and the id up to which everything has been looked at.
+    /// Matching frames, which may be none, and the id up to which everything stored has been looked at.
     Frames(Vec<Arc<Frame>>, FrameId),
     /// Nothing yet.
     CaughtUp,
@@ -44,7 +46,7 @@ pub(super) enum Live {
 impl Window {
     pub(super) fn new(tail: FrameId, max_frames: usize) -> Self {
         let max_frames = max_frames.clamp(1, WINDOW_FRAMES_MAX);
-        let inner = Inner { frames: VecDeque::new(), first: 0, bytes: 0, tail, max_frames };
+        let inner = Inner { frames: VecDeque::new(), first: 0, bytes: 0, tail, left: tail, max_frames };
         Self { inner: Mutex::new(inner), next: watch::Sender::new(Some(0)), followers: Arc::default() }
     }
 
@@ -64,6 +66,9 @@ impl Window {
             let Some(oldest) = inner.frames.pop_front() else { break };
             inner.bytes -= oldest.weight();
             inner.first += 1;
+            if is_stored(&oldest) {
+                inner.left = oldest.id;
+            }
         }
         let next = inner.first + inner.frames.len() as u64;
         drop(inner);
@@ -113,12 +118,15 @@ impl Window {
 
     /// The next matching frames with ids beyond `seen`. Moves `cursor` past what was looked at, or
     /// into the window when it had left it.
+    ///
+    /// What a reader has looked at, and so the id after which one resumes, is the id of a stored frame: no
+    /// store knows the others, so after a restart with a clock that has stepped back lesser ids may follow.
     pub(super) fn read(&self, cursor: &mut u64, filter: &Filter, seen: FrameId) -> Live {
         let inner = self.inner();
         let Some(skip) = cursor.checked_sub(inner.first) else {
             *cursor = inner.first;
             // A cursor can only leave a window that holds frames.
-            return inner.frames.front().map_or(Live::CaughtUp, |oldest| Live::Lagged(oldest.id));
+            return inner.frames.front().map_or(Live::CaughtUp, |oldest| Live::Lagged(inner.start(oldest)));
         };
         let skip = usize::try_from(skip).unwrap_or(usize::MAX).min(inner.frames.len());
         let mut found = Vec::new();
@@ -128,7 +136,9 @@ impl Window {
                 break;
             }
             *cursor += 1;
-            looked_at = looked_at.max(frame.id);
+            if is_stored(frame) {
+                looked_at = looked_at.max(frame.id);
+            }
             if frame.id > seen && filter.matches(&frame.topic) {
                 found.push(Arc::clone(frame));
             }
@@ -138,6 +148,24 @@ impl Window {
             false => Live::Frames(found, looked_at),
         }
     }
+}
+
+impl Inner {
+    /// Where the window starts, for whoever has left it: all that is stored before this id is to be read from the
+    /// store, and all that the window holds lies behind.
+    fn start(&self, oldest: &Frame) -> FrameId {
+        if is_stored(oldest) {
+            return oldest.id;
+        }
+        // Up to the tail, where nothing stored lies behind this frame: so what was imported is found, too.
+        let last = if self.tail < oldest.id { self.tail } else { self.left };
+        FrameId::from_u128(last.to_u128().saturating_add(1))
+    }
+}
+
+/// Whether the store has, or had, this frame.
+fn is_stored(frame: &Frame) -> bool {
+    frame.ttl != Some(Ttl::Ephemeral)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -183,6 +211,21 @@ mod tests {
         ids.map(|id| Arc::new(new.clone().with_id(FrameId::from_u128(id << 32)))).collect()
     }
 
+    fn id(n: u128) -> FrameId {
+        FrameId::from_u128(n << 32)
+    }
+
+    fn passing(ids: std::ops::Range<u128>) -> Vec<Arc<Frame>> {
+        let pass = |frame: Arc<Frame>| Arc::new(Frame { ttl: Some(Ttl::Ephemeral), ..Frame::clone(&frame) });
+        frames(ids, 0).into_iter().map(pass).collect()
+    }
+
+    /// The ids of what is found, and up to where it was looked.
+    fn found(live: Live) -> (Vec<FrameId>, FrameId) {
+        let Live::Frames(frames, looked_at) = live else { panic!("nothing is found") };
+        (frames.iter().map(|frame| frame.id).collect(), looked_at)
+    }
+
     #[test]
     fn it_is_bounded_in_frames_and_in_bytes() {
         let window = Window::new(FrameId::MIN, WINDOW_FRAMES_MAX);
@@ -204,6 +247,48 @@ mod tests {
         let Live::Frames(found, seen) = window.read(&mut cursor, &Filter::all(), FrameId::MIN) else { panic!() };
         assert_eq!((found.len(), seen.to_u128() >> 32), (4, 10));
         assert!(matches!(window.read(&mut cursor, &Filter::all(), seen), Live::CaughtUp));
+    }
+
+    #[test]
+    fn ephemeral_frames_are_found_and_are_not_what_was_looked_at() {
+        let window = Window::new(FrameId::MIN, 100);
+        let all = Filter::all();
+        let (_, mut cursor) = window.position();
+        window.publish([frames(1..2, 0), passing(2..3)].concat(), id(1));
+        assert_eq!(found(window.read(&mut cursor, &all, FrameId::MIN)), (vec![id(1), id(2)], id(1)));
+        window.publish(passing(3..5), FrameId::MIN);
+        assert_eq!(found(window.read(&mut cursor, &all, id(1))), (vec![id(3), id(4)], id(1)));
+        assert!(matches!(window.read(&mut cursor, &all, id(1)), Live::CaughtUp));
+        // Of no interest, and yet passed.
+        window.publish(passing(5..8), FrameId::MIN);
+        assert!(matches!(window.read(&mut cursor, &"b".parse().unwrap(), id(1)), Live::CaughtUp));
+        assert_eq!(cursor, window.position().1);
+        window.publish(frames(8..9, 0), id(8));
+        assert_eq!(found(window.read(&mut cursor, &all, id(1))), (vec![id(8)], id(8)));
+    }
+
+    #[test]
+    fn who_left_it_reads_what_is_stored_before_its_ephemeral_frames() {
+        let window = Window::new(FrameId::MIN, 4);
+        let all = Filter::all();
+        // Where the window starts, and what it then gives to who has looked at everything before.
+        let lagging = || {
+            let mut cursor = 0;
+            let Live::Lagged(start) = window.read(&mut cursor, &all, FrameId::MIN) else { panic!() };
+            let seen = FrameId::from_u128(start.to_u128() - 1);
+            (seen, found(window.read(&mut cursor, &all, seen)))
+        };
+        window.publish([frames(1..4, 0), passing(4..10)].concat(), id(3));
+        assert_eq!(lagging(), (id(3), ([6, 7, 8, 9].map(id).to_vec(), id(3))));
+        // What is imported is not shown, but read from the store.
+        window.publish([], id(5));
+        assert_eq!(lagging().0, id(5));
+        window.publish([frames(10..11, 0), passing(11..13)].concat(), id(10));
+        assert_eq!(lagging(), (id(3), ([9, 10, 11, 12].map(id).to_vec(), id(10))));
+        window.publish(passing(13..14), FrameId::MIN);
+        assert_eq!(lagging().1, ([10, 11, 12, 13].map(id).to_vec(), id(10)));
+        window.publish(passing(14..15), FrameId::MIN);
+        assert_eq!(lagging(), (id(10), ([11, 12, 13, 14].map(id).to_vec(), id(10))));
     }
 
     #[test]
