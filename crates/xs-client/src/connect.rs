@@ -13,6 +13,8 @@ use hyper_util::rt::TokioIo;
 use tower_service::Service;
 use xs_core::{Error, ErrorKind, Result};
 
+#[cfg(unix)]
+use crate::endpoint::invalid;
 use crate::endpoint::{Address, Endpoint};
 use crate::limits::PROBE;
 use crate::link::Link;
@@ -143,11 +145,19 @@ fn no_answer(path: &Path, in_directory: std::io::Error, as_it_is: std::io::Error
     match error.kind() {
         Io::PermissionDenied => {
             let message = format!("the server of {shown} is for somebody else ({error}): run as its owner");
-            crate::endpoint::invalid(message).with_source(error)
+            invalid(message).with_source(error)
         }
         Io::InvalidInput => {
             let message = format!("{shown}: its path is too long for a socket ({error}): go there, or use a link");
-            crate::endpoint::invalid(message).with_source(error)
+            invalid(message).with_source(error)
+        }
+        _ if is_socket_of_store(path) => {
+            // Relative to the store itself, nothing stands before it.
+            let store = path.parent().filter(|store| !store.as_os_str().is_empty()).unwrap_or(Path::new(".")).display();
+            unavailable(format!("no server is running on {store} ({error}): start one with xs serve {store}"), error)
+        }
+        _ if path.is_file() => {
+            invalid(format!("{shown} is a file, and no store: make one with xs serve <path>")).with_source(error)
         }
         _ if !path.exists() => {
             unavailable(format!("nothing is at {shown}: make a store there with xs serve {shown}"), error)
@@ -155,8 +165,20 @@ fn no_answer(path: &Path, in_directory: std::io::Error, as_it_is: std::io::Error
         _ if path.is_dir() && !path.join("xs.toml").exists() && !path.join("sock").exists() => {
             unavailable(format!("{shown} is not a store: make one with xs serve <path>"), error)
         }
-        _ => unavailable(format!("no server is running on {shown} ({error}): start one with xs serve {shown}"), error),
+        _ if path.is_dir() => {
+            unavailable(format!("no server is running on {shown} ({error}): start one with xs serve {shown}"), error)
+        }
+        _ => unavailable(
+            format!("no server listens at {shown} ({error}): start one with xs serve <path> --expose {shown}"),
+            error,
+        ),
     }
+}
+
+/// Whether it is where the server of a store listens, be it there or not.
+#[cfg(unix)]
+fn is_socket_of_store(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == "sock") && path.with_file_name("xs.toml").exists()
 }
 
 #[cfg(not(unix))]

@@ -116,6 +116,9 @@ fn url(rest: &str, default_port: u16, address: fn(String) -> Address) -> Result<
         None => (None, rest),
     };
     let host = host.strip_suffix('/').unwrap_or(host);
+    if let Some((host, _)) = host.split_once(['/', '?', '#']) {
+        return Err(invalid(format!("an address ends with its host and port, as {host:?} does: it has no path")));
+    }
     let has_port = host.parse::<Authority>().is_ok_and(|authority| authority.port_u16().is_some());
     let host = if has_port { host.to_owned() } else { format!("{host}:{default_port}") };
     authority(&host)?;
@@ -247,12 +250,15 @@ mod tests {
             "htps://xs:s3cret@example.com",
             "tls://localhost:1",
             "xs:s3cret@localhost:3021",
+            "https://xs:s3cret@example.com/path",
             "a b:3021",
             "::1:3021",
         ] {
             let error = bad.parse::<Endpoint>().unwrap_err();
             assert!(error.kind() == ErrorKind::InvalidInput && !error.to_string().contains("s3cret"), "{bad}: {error}");
         }
+        let path = "http://localhost:3021/path".parse::<Endpoint>().unwrap_err();
+        assert!(path.to_string().contains("\"localhost:3021\"") && path.to_string().contains("no path"), "{path}");
         let made = Endpoint::new(Address::Tcp("nowhere".to_owned()));
         assert!(made.origin().is_err());
     }

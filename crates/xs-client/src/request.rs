@@ -14,7 +14,7 @@ use xs_core::{Content, Error, Result};
 use crate::body::{Body, Upload, Watch};
 use crate::client::Client;
 use crate::connect::{root_cause, unavailable};
-use crate::endpoint::invalid;
+use crate::endpoint::{Address, invalid};
 use crate::limits::ERROR_BYTES_MAX;
 
 /// A request as it is, for who passes on what comes and goes: the typed methods of [`Client`] are made
@@ -190,7 +190,10 @@ impl Client {
         let (is_parse, is_canceled) =
             of_http(&error).map_or((false, false), |http| (http.is_parse(), http.is_canceled()));
         if is_parse {
-            return invalid(format!("what answers at {endpoint} does not speak HTTP ({cause})")).with_source(error);
+            // Over a socket or TLS, nothing else is known of it.
+            let hint = if matches!(endpoint.address(), Address::Tcp(_)) { ": is it https://?" } else { "" };
+            let message = format!("what answers at {endpoint} does not speak HTTP ({cause}){hint}");
+            return invalid(message).with_source(error);
         }
         // What was not begun was not done.
         let doubt = if is_canceled { "" } else { doubt };

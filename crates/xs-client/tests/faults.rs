@@ -343,6 +343,7 @@ async fn what_speaks_no_http_is_told() {
     });
     let error = result.unwrap_err();
     assert!(error.kind() == ErrorKind::InvalidInput && error.to_string().contains("does not speak HTTP"), "{error}");
+    assert!(error.to_string().ends_with("is it https://?"), "{error}");
 }
 
 #[tokio::test]
@@ -363,6 +364,16 @@ async fn whoever_finds_no_server_is_told_what_to_do() {
         says(Endpoint::path(&path), "no server is running on").await;
         let file = dir.path().join("file");
         std::fs::write(&file, "").unwrap();
-        says(Endpoint::path(&file), "no server is running on").await;
+        let error = client(Endpoint::path(&file)).version().await.unwrap_err();
+        assert!(error.kind() == ErrorKind::InvalidInput && error.to_string().contains("is a file"), "{error}");
+        // What is served is the store, and not its socket.
+        says(Endpoint::path(&path.join("sock")), &format!("xs serve {}", path.display())).await;
+        assert!(!path.join("sock").exists());
+        #[cfg(unix)]
+        for stale in ["sock", "other"] {
+            drop(std::os::unix::net::UnixListener::bind(path.join(stale)).unwrap());
+        }
+        says(Endpoint::path(&path.join("sock")), &format!("no server is running on {} (", path.display())).await;
+        says(Endpoint::path(&path.join("other")), "xs serve <path> --expose").await;
     }
 }

@@ -76,7 +76,7 @@ impl Default for Limits {
 
 impl Limits {
     /// `InvalidInput`, naming it, where a limit leaves no room to serve anybody.
-    pub(crate) fn check(&self) -> Result<()> {
+    pub fn check(&self) -> Result<()> {
         let invalid = |message: String| Err(Error::new(ErrorKind::InvalidInput, message));
         let timeouts = [
             ("header_timeout", self.header_timeout),

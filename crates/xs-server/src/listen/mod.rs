@@ -110,6 +110,12 @@ impl fmt::Display for Peer {
 }
 
 impl Listener {
+    /// What [`bind`](Self::bind) would refuse of this before it binds anything: for who wants to know it before there is
+    /// a store. A place that another has taken is none of it.
+    pub async fn check(exposure: &Exposure, binding: &Binding) -> Result<()> {
+        allowed(exposure, binding).await.map(drop)
+    }
+
     /// Listens there. A socket that a killed server left is replaced: the caller owns the store
     /// that the socket belongs to. `InvalidInput` for an address beyond loopback, unless it is served with TLS
     /// and to whoever has a token, or `binding` says otherwise.
@@ -127,15 +133,7 @@ impl Listener {
             }
             Exposure::Tcp(address) | Exposure::Tls(address) => {
                 let medium = if matches!(exposure, Exposure::Tls(_)) { Medium::Tls } else { Medium::Tcp };
-                if medium == Medium::Tls && binding.tls.is_none() {
-                    let message = format!("{exposure} needs a certificate and its key: --tls-cert and --tls-key");
-                    return Err(Error::new(ErrorKind::InvalidInput, message));
-                }
-                let places = tcp::resolve(address).await?;
-                let beyond = places.iter().any(|place| !place.ip().to_canonical().is_loopback());
-                if beyond && !binding.beyond_loopback {
-                    tcp::check_beyond_loopback(exposure, binding.tokens)?;
-                }
+                let (places, beyond) = allowed(exposure, binding).await?;
                 (medium, Kind::Tcp(tcp::bind(address, &places).await?), beyond)
             }
         };
@@ -189,6 +187,25 @@ impl Listener {
     }
 }
 
+/// The addresses that a place stands for, none for a socket, and whether one is beyond loopback. `InvalidInput` where
+/// that takes more than `binding` has.
+async fn allowed(exposure: &Exposure, binding: &Binding) -> Result<(Vec<SocketAddr>, bool)> {
+    let address = match exposure {
+        Exposure::Socket(_) => return Ok((Vec::new(), false)),
+        Exposure::Tls(_) if binding.tls.is_none() => {
+            let message = format!("{exposure} needs a certificate and its key: --tls-cert and --tls-key");
+            return Err(Error::new(ErrorKind::InvalidInput, message));
+        }
+        Exposure::Tcp(address) | Exposure::Tls(address) => address,
+    };
+    let places = tcp::resolve(address).await?;
+    let beyond = places.iter().any(|place| !place.ip().to_canonical().is_loopback());
+    if beyond && !binding.beyond_loopback {
+        tcp::check_beyond_loopback(exposure, binding.tokens)?;
+    }
+    Ok((places, beyond))
+}
+
 /// A connection that nothing was said on yet.
 pub(crate) struct Accepted {
     pub(crate) wire: Box<dyn Wire>,
@@ -218,8 +235,10 @@ mod tests {
         let said = Binding { beyond_loopback: true, ..Binding::default() };
         for address in ["0.0.0.0:0", "[::]:0"] {
             for binding in [Binding::default(), Binding { tokens: true, ..Binding::default() }] {
+                let checked = Listener::check(&tcp(address), &binding).await.unwrap_err();
                 let error = Listener::bind(&tcp(address), &binding).await.unwrap_err();
                 assert_eq!(error.kind(), ErrorKind::InvalidInput);
+                assert_eq!(checked.to_string(), error.to_string());
                 let text = error.to_string();
                 assert!(text.contains("beyond loopback") && text.contains("--insecure"), "{text}");
                 // What is there already is not asked for.
