@@ -12,7 +12,7 @@ import { chromium } from "playwright-core";
 
 const XS = process.env.XS_BIN;
 /// Long for a machine that is busy, short for a person who waits for a failure.
-export const PATIENCE_MS = 20_000;
+export const PATIENCE_MS = 60_000;
 
 async function freePort() {
   const probe = createServer().listen(0, "127.0.0.1");

@@ -66,7 +66,7 @@ impl Remote {
             }
         };
         let mut limits = Limits::default();
-        (limits.header_timeout, limits.body_timeout, limits.write_timeout) = (LONG, LONG, LONG);
+        (limits.header_timeout, limits.body_timeout, limits.write_timeout, limits.grace) = (LONG, LONG, LONG, LONG);
         // The stream holds what the case appends, and nothing else.
         let server = Server::new(stream, vec![listener]).limits(limits).announce(false);
         let (stop, stopped) = oneshot::channel();

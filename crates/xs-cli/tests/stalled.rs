@@ -60,7 +60,8 @@ fn peak_kib(server: &Server) -> usize {
 fn followers_that_stall_cost_bounded_memory() {
     let dir = tempfile::tempdir().unwrap();
     // Nobody is dropped while the test lasts, however slow the machine is.
-    let start = |name: &str| Server::start_with(&dir.path().join(name), &["--write-timeout", "1h"]);
+    let start =
+        |name: &str| Server::start_with(&dir.path().join(name), &["--index", "sqlite", "--write-timeout", "1h"]);
     let alone = {
         let server = start("alone");
         peak_kib(&server)

@@ -3,61 +3,15 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test")]
 
 mod support;
+#[path = "support/terminal.rs"]
+mod terminal;
 
 use std::io::{Read as _, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
 
 use support::{PATIENCE, Server, fails, json, lines, ok, run};
-
-/// Whether there is a `script` that runs a command and passes its exit code on.
-fn has_script() -> bool {
-    let run = Command::new("script").args(["-qec", "exit 7", "/dev/null"]).stdin(Stdio::null()).output();
-    let has = run.is_ok_and(|output| output.status.code() == Some(7));
-    if !has {
-        support::skipped("there is no script (util-linux) to make a terminal with");
-    }
-    has
-}
-
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
-
-/// A shell command that runs `xs` on a terminal of this many columns.
-fn on_terminal(columns: u16, args: &[&str], environment: &[(&str, &str)]) -> Command {
-    on_terminal_from(columns, args, environment, "")
-}
-
-/// The same, with something behind the words, such as where its input comes from.
-fn on_terminal_from(columns: u16, args: &[&str], environment: &[(&str, &str)], behind: &str) -> Command {
-    let words: Vec<String> = [env!("CARGO_BIN_EXE_xs")].iter().chain(args).map(|word| quoted(word)).collect();
-    let shell = format!("stty cols {columns} rows 24; echo process $$; exec {} {behind}", words.join(" "));
-    let mut script = Command::new("script");
-    script.args(["-qec", &shell, "/dev/null"]).env("SHELL", "/bin/sh").env("TERM", "xterm-256color").env("TZ", "UTC");
-    for name in ["XS_ADDR", "XS_TOKEN", "XS_TLS_CA", "NO_COLOR"] {
-        script.env_remove(name);
-    }
-    script.envs(environment.iter().copied());
-    script
-}
-
-/// What a command that succeeds shows on a terminal.
-fn shows_in(columns: u16, args: &[&str], environment: &[(&str, &str)]) -> String {
-    shown_by(on_terminal(columns, args, environment))
-}
-
-fn shown_by(mut command: Command) -> String {
-    let output = command.stdin(Stdio::null()).output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap().replace("\r\n", "\n");
-    assert!(output.status.success(), "{command:?}: {text}");
-    // The first line is the shell's.
-    text.split_once('\n').unwrap().1.to_owned()
-}
-
-fn shows(args: &[&str]) -> String {
-    shows_in(200, args, &[("NO_COLOR", "1")])
-}
+use terminal::{has_script, on_terminal, on_terminal_from, quoted, shown_by, shows, shows_in};
 
 fn short(frame: &serde_json::Value) -> String {
     frame["id"].as_str().unwrap()[20..].to_owned()
@@ -151,37 +105,6 @@ fn colours_are_for_terminals_that_have_them() {
 }
 
 #[test]
-fn nothing_that_was_appended_acts_on_the_terminal() {
-    if !has_script() {
-        return;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let server = Server::start(&dir.path().join("store"));
-    let addr = server.addr();
-    let hostile = "\x1b]0;title\x07\x1b[2J\u{9b}31m\u{202e}text\x08\x7f\n";
-    let meta = "\"\u{9b}2J\u{7f}\u{202e}\"";
-    ok(&["append", addr, "hostile", "--meta", meta], hostile.as_bytes());
-    let shown = shows(&["cat", addr]);
-    assert!(shown.contains("]0;title"), "{shown:?}");
-    assert!(shown.chars().all(|c| c == '\n' || !c.is_control() && c != '\u{202e}'), "{shown:?}");
-    // Binary content is not written to it, and is to anything else.
-    let hash = ok(&["cas-post", addr], b"\0\x1b[2J").trim().to_owned();
-    let output = on_terminal(80, &["cas", addr, &hash], &[]).stdin(Stdio::null()).output().unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.code() == Some(1) && said.contains("binary") && !said.contains('\x1b'), "{said:?}");
-    assert_eq!(ok(&["cas", addr, &hash], b""), "\0\x1b[2J");
-    // Nor is text that controls it, wherever it does.
-    let late = format!("{}\x1b[2J", "text\n".repeat(50_000));
-    for hostile in ["text \x1b]0;title\x07", "text \u{9b}2J", "text \x7f", &late] {
-        let hash = ok(&["cas-post", addr], hostile.as_bytes()).trim().to_owned();
-        let output = on_terminal(80, &["cas", addr, &hash], &[]).stdin(Stdio::null()).output().unwrap();
-        let said = String::from_utf8(output.stdout).unwrap();
-        assert!(output.status.code() == Some(1) && said.contains("binary"), "{said:?}");
-        assert!(!said.contains(['\x1b', '\u{9b}', '\x7f']), "{said:?}");
-    }
-}
-
-#[test]
 fn lines_are_no_wider_than_the_terminal() {
     if !has_script() {
         return;
@@ -268,7 +191,7 @@ fn progress_is_shown_while_work_lasts_and_to_nobody_else() {
     bare(&["import", &to, &place("bare")], b"");
     bare(&["import", &to], &std::fs::read(place("frames")).unwrap());
     assert!(server.terminate().success());
-    progress_of(on(&["copy", &addr, &place("copy")]), "%  ", r#""contents":20"#);
+    progress_of(on(&["copy", &addr, &place("copy")]), "%  ", "frames and 20 contents");
     bare(&["copy", &addr, &place("bare-copy")], b"");
 }
 
@@ -355,7 +278,7 @@ fn top_shows_what_happens_until_it_is_left() {
     let mut top = Session::start(&["top", addr]);
     top.wait_for(ENTER);
     top.wait_for("before.it");
-    // It follows by now, or will find what comes after the last frame that it knew.
+    // It has followed since before it listed topics.
     top.wait_for("q quit");
     ok(&["append", addr, "zzz.while.it"], b"");
     top.wait_for("zzz.while.it");

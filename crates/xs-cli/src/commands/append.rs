@@ -11,6 +11,7 @@ use xs_wire::{META_HEADER, Query, encode_meta, paths};
 use crate::args::{Common, Target};
 use crate::failure::{Failure, Result};
 use crate::output;
+use crate::terminal::progress;
 
 #[derive(Debug, Args)]
 pub(crate) struct Append {
@@ -52,7 +53,7 @@ pub(crate) async fn run(args: Append, common: &Common) -> Result<()> {
     }
     // A person at a terminal appends without content rather than being waited for.
     if !std::io::stdin().is_terminal() {
-        request = request.body(Content::reader(tokio::io::stdin()));
+        request = request.body(progress::sent(Content::reader(tokio::io::stdin()))?);
     }
     output::frames(request, &args.target, common).await
 }

@@ -65,11 +65,13 @@ pub(crate) async fn run(args: Cat, common: &Common) -> Result<()> {
         threshold: true,
     };
     let query = ReadQuery { options, with_timestamp: args.with_timestamp }.to_query();
-    let mut request = Request::new(Method::GET, format!("{}{}", paths::ROOT, query.finish()));
-    if args.sse {
-        request = request.header(header::ACCEPT, Framing::Sse.content_type());
+    let request = Request::new(Method::GET, format!("{}{}", paths::ROOT, query.finish()));
+    match args.sse {
+        // They were asked for as they are.
+        true => {
+            let request = request.header(header::ACCEPT, Framing::Sse.content_type());
+            output::events(request, &args.target, common).await
+        }
+        false => output::frames(request, &args.target, common).await,
     }
-    // Events were asked for as they are.
-    let common = Common { json: common.json || args.sse, ..common.clone() };
-    output::frames(request, &args.target, &common).await
 }

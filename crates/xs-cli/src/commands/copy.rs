@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use indicatif::{HumanBytes, HumanCount};
+use indicatif::HumanCount;
 use xs::{Create, OpenOptions, Progress};
 
+use crate::args::Common;
 use crate::failure::Result;
-use crate::output;
-use crate::terminal::progress;
+use crate::terminal::{self, progress};
+use crate::{output, units};
 
 #[derive(Debug, Args)]
 pub(crate) struct Copy {
@@ -16,15 +17,15 @@ pub(crate) struct Copy {
     from: PathBuf,
     /// The directory of the copy: empty, missing, or one where this copy was cut short
     to: PathBuf,
-    /// The index of the copy: fjall, redb or sqlite [default: fjall]
-    #[arg(long)]
+    /// The index of the copy [default: fjall]
+    #[arg(long, value_parser = ["fjall", "redb", "sqlite"])]
     index: Option<String>,
     /// The content store of the copy: fs, or a URL such as s3://bucket/prefix [default: fs]
     #[arg(long, value_name = "fs|URL")]
     cas: Option<String>,
 }
 
-pub(crate) async fn run(args: Copy) -> Result<()> {
+pub(crate) async fn run(args: Copy, common: &Common) -> Result<()> {
     let mut options = OpenOptions::new().create(Create::IfMissing);
     if let Some(index) = args.index {
         options = options.index(index);
@@ -40,15 +41,24 @@ pub(crate) async fn run(args: Copy) -> Result<()> {
     let copied = copied.await;
     bar.finish_and_clear();
     let Progress { frames, contents, content_bytes, .. } = copied?;
-    let copied = serde_json::json!({"frames": frames, "contents": contents, "content_bytes": content_bytes});
-    output::print_line(&copied.to_string())
+    if !terminal::person_reads(common) {
+        let copied = serde_json::json!({"frames": frames, "contents": contents, "content_bytes": content_bytes});
+        return output::print_line(&copied.to_string());
+    }
+    output::print_line(&format!(
+        "{} frames and {} contents ({} copied) in {}",
+        HumanCount(frames),
+        HumanCount(contents),
+        units::size(content_bytes),
+        args.to.display()
+    ))
 }
 
 fn words(progress: &Progress) -> String {
     format!(
         "{} contents ({}), {} frames",
         HumanCount(progress.contents),
-        HumanBytes(progress.content_bytes),
+        units::size(progress.content_bytes),
         HumanCount(progress.frames)
     )
 }

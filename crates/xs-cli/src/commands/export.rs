@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use futures::{StreamExt as _, TryStreamExt as _};
 use indicatif::{HumanCount, ProgressBar};
-use xs::{ContentHash, ContentHasher, Filter, Frame, dirs};
+use xs::{ContentHash, ContentHasher, Filter, Frame, FrameId, dirs};
 use xs_client::Client;
 
 use self::contents::{Contents, Fetched};
@@ -42,21 +42,21 @@ pub(crate) struct Export {
 
 pub(crate) async fn run(args: Export, common: &Common) -> Result<()> {
     let client = connect::client(&args.target, common)?;
-    // Of what is there is only asked to see how far the way is; and a server that does not answer is
-    // found before anything is made.
+    // How far the way is: no answer that ends before it is whole. And a server that does not answer is found before
+    // anything is made.
     let last = client.last(Filter::all()).await.map_err(|error| Failure::of_call(&error))?;
+    let last = last.map(|frame| frame.id);
     let bar = progress::bar(1000)?;
     let dir = args.dir;
     let prepared = {
         let (dir, bar) = (dir.clone(), bar.clone());
         in_background(move || prepare(&dir, &bar)).await
     };
-    let way = Way { first_ms: None, last_ms: last.map_or(0, |frame| frame.id.timestamp_ms()) };
     let exported = match prepared {
         Ok(file) => {
             let contents = Contents::new(client.clone(), dir.clone(), args.allow_missing);
             let exporting = Exporting { contents, dir: dir.clone(), bar: bar.clone() };
-            exporting.run(client, way, file).await
+            exporting.run(client, last, file).await
         }
         Err(failure) => Err(failure),
     };
@@ -205,14 +205,15 @@ struct Exporting {
 }
 
 impl Exporting {
-    async fn run(self, client: Client, mut way: Way, file: fs::File) -> Result<Done> {
+    async fn run(self, client: Client, last: Option<FrameId>, file: fs::File) -> Result<Done> {
         let writing = |error: io::Error| Failure::io(&format!("writing to {}", self.dir.display()), &error);
         let mut out = BufWriter::with_capacity(READ_BYTES, file);
+        let mut way = Way { first_ms: None, last_ms: last.map_or(0, |id| id.timestamp_ms()) };
         let mut done = Done::default();
         let mut losses = Losses::default();
         // A frame is written when its content is there, so that no file names what is missing and not listed.
         let contents = &self.contents;
-        let frames = history::read(client.clone()).map(|frame| async move {
+        let frames = history::read(client.clone(), last).map(|frame| async move {
             let (line, frame) = frame?;
             let fetched = contents.fetch_for(&frame).await?;
             Ok::<_, Failure>((line, frame, fetched))

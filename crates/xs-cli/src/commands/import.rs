@@ -68,6 +68,8 @@ async fn from_directory(dir: &Path, target: &Target, common: &Common) -> Result<
         return Err(Failure::new(format!("{} is no export: {what}", dir.display())));
     }
     let client = connect::client(target, common)?;
+    // What answers anything with success, as a web server at a wrong address does, would pass for one that stores it.
+    client.version().await.map_err(|error| Failure::of_call(&error))?;
     let bar = progress::bar(1000)?;
     // Content first, so that no frame refers to what is not there yet.
     let imported = async {
@@ -147,7 +149,8 @@ async fn all_there(
                 "{}, line {line}: its content {hash} is neither in the export nor on the server; nothing was imported",
                 path.display()
             ))),
-            Err(error) => Err(Failure::of_call(&error).context(format_args!("content {hash}"))),
+            // It names the content.
+            Err(error) => Err(Failure::of_call(&error)),
         }
     });
     let mut asked = stream::iter(asked).buffer_unordered(CONTENTS_AT_ONCE);
@@ -201,15 +204,11 @@ fn differs(path: &Path, hash: ContentHash, found: ContentHash) -> Failure {
     Failure::new(format!("{} is damaged: it is to be {hash}, and is {found}", path.display()))
 }
 
-/// Sends a content, unless the server has it.
+/// Sends a content, also where the server has it: that it is there does not say that it is sound, and storing it
+/// again mends what is damaged.
 async fn send(client: &Client, path: PathBuf, hash: ContentHash) -> Result<()> {
     let doing = |error: io::Error| Failure::io(&format!("reading {}", path.display()), &error);
     let of_call = |error: Error| Failure::of_call(&error).context(format_args!("content {hash}"));
-    match client.content_info(hash).await {
-        Ok(_) => return Ok(()),
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => return Err(of_call(error)),
-    }
     let file = tokio::fs::File::open(&path).await.map_err(doing)?;
     match client.put(Content::stream(chunks(file))).await.map_err(of_call)? {
         Some(found) if found != hash => Err(differs(&path, hash, found)),

@@ -28,7 +28,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
     let Args { common, command } = args;
     match command {
         Command::Serve(args) => work(serve::run(args, &common)),
-        Command::Copy(args) => work(copy::run(args)),
+        Command::Copy(args) => work(copy::run(args, &common)),
         Command::Cat(args) => call(cat::run(args, &common)),
         Command::Append(args) => call(append::run(args, &common)),
         Command::Cas(args) => call(cas::run(args, &common)),

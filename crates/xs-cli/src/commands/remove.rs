@@ -17,5 +17,8 @@ pub(crate) struct Remove {
 
 pub(crate) async fn run(args: Remove, common: &Common) -> Result<()> {
     let client = connect::client(&args.target, common)?;
-    client.remove(args.id).await.map_err(|error| Failure::of_call(&error))
+    match client.remove(args.id).await {
+        Ok(()) => Ok(()),
+        Err(error) => Err(Failure::of_call_to(&client, &error).await),
+    }
 }

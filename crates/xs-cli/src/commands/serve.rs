@@ -7,8 +7,9 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use futures::{FutureExt as _, StreamExt as _};
 use jiff::tz::TimeZone;
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use xs::{Frame, OpenOptions, ReadOptions};
+use xs::{ErrorKind, EventStream, Frame, OpenOptions, ReadOptions};
 use xs_server::{Access, Binding, Exposure, Limits, Listener, Server, Tls};
 
 use crate::args::Common;
@@ -25,8 +26,8 @@ pub(crate) struct Serve {
     /// Listen here too: :port, host:port, tls://host:port, or a socket path; repeatable
     #[arg(long, value_name = "ADDR")]
     expose: Vec<Exposure>,
-    /// The index of a new store: fjall, redb or sqlite [default: fjall]
-    #[arg(long)]
+    /// The index of a new store [default: fjall]
+    #[arg(long, value_parser = INDEXES)]
     index: Option<String>,
     /// The content store of a new store: fs, or a URL such as s3://bucket/prefix [default: fs]
     #[arg(long, value_name = "fs|URL")]
@@ -102,14 +103,18 @@ enum LogFormat {
     Json,
 }
 
+/// The indexes that there are, also where a build has not all of them: it says then what it takes to have one.
+const INDEXES: [&str; 3] = ["fjall", "redb", "sqlite"];
 /// How long the last lines may take to be printed.
 const PRINTING: Duration = Duration::from_millis(500);
+/// How long the store may take to close where nobody wants to wait. What was acknowledged is stored without it.
+const CLOSING: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(args: Serve, common: &Common) -> Result<()> {
     let format = args.log_format.unwrap_or(if terminal::is_terminal() { LogFormat::Text } else { LogFormat::Json });
     log(format, common.color)?;
     let waiting = |error| Failure::io("waiting for signals", &error);
-    // Before the store is opened: what is wrong with a file is found at once.
+    // Before the store is opened, and made where there is none: what is wrong with a file or a flag is found at once.
     let security = Secured::read(&args.security)?;
     // A terminal that goes away takes its server along, gracefully; without one, SIGHUP is a word of a service
     // manager, and never ends a server.
@@ -119,6 +124,8 @@ pub(crate) async fn run(args: Serve, common: &Common) -> Result<()> {
     let stop =
         if reloads { signals::stop().map_err(waiting)?.boxed() } else { signals::leave().map_err(waiting)?.boxed() };
     xs_server::raise_open_files();
+    let limits = args.limits.limits()?;
+    check(&args.expose, &security.binding).await?;
     let mut options = OpenOptions::new();
     if let Some(index) = args.index {
         options = options.index(index);
@@ -145,11 +152,55 @@ pub(crate) async fn run(args: Serve, common: &Common) -> Result<()> {
         }
     };
     let printing = tokio::spawn(print_frames(stream.read(ReadOptions::new_only()), format));
-    let server = Server::new(stream, listeners).limits(args.limits.limits()).access(security.access);
-    let result = server.run(stop).await;
+    let server = Server::new(stream.clone(), listeners).limits(limits).access(security.access);
+    let (stop, again) = twice(stop);
+    let result = tokio::select! {
+        result = server.run(stop) => result.map_err(Failure::from),
+        // The server is dropped here, and its connections with it.
+        () = again => Err(cut_off(&stream).await),
+    };
     // It ends with the stream, unless the terminal is paused: that holds up nobody.
     let _ = tokio::time::timeout(PRINTING, printing).await;
-    result.map_err(Failure::from)
+    result
+}
+
+/// Refuses places that cannot be listened at with these flags.
+async fn check(exposures: &[Exposure], binding: &Binding) -> Result<()> {
+    for exposure in exposures {
+        Listener::check(exposure, binding).await.map_err(|error| match error.kind() {
+            ErrorKind::InvalidInput => Failure::usage(format!("--expose {error}")),
+            _ => Failure::from(error),
+        })?;
+    }
+    Ok(())
+}
+
+/// `stop`, and what is ready when the process is asked to stop again while it is stopping.
+fn twice(stop: impl Future<Output = ()>) -> (impl Future<Output = ()>, impl Future<Output = ()>) {
+    let (asked, first) = oneshot::channel();
+    let stop = async move {
+        stop.await;
+        // From now on: the signal that has just come is not another one.
+        let _ = asked.send(signals::stop());
+    };
+    let again = async move {
+        match first.await {
+            Ok(Ok(second)) => second.await,
+            // It stops when the grace period is over.
+            _ => std::future::pending().await,
+        }
+    };
+    (stop, again)
+}
+
+/// Closes the store after its server, whose requests were not waited for.
+async fn cut_off(stream: &EventStream) -> Failure {
+    let told = "told to stop twice: requests under way were cut off";
+    match tokio::time::timeout(CLOSING, stream.close()).await {
+        Ok(Ok(())) => Failure::new(told),
+        Ok(Err(error)) => Failure::from(error).context(told),
+        Err(_) => Failure::new(format!("{told}, and the store did not close within {CLOSING:?}")),
+    }
 }
 
 /// Whether it runs on a terminal, whichever of its ends was sent elsewhere.
@@ -158,7 +209,8 @@ fn on_terminal() -> bool {
 }
 
 impl LimitFlags {
-    fn limits(&self) -> Limits {
+    /// What they say, where it leaves room to serve anybody.
+    fn limits(&self) -> Result<Limits> {
         let mut limits = Limits::default();
         let durations = [
             (self.header_timeout, &mut limits.header_timeout),
@@ -177,7 +229,16 @@ impl LimitFlags {
         limits.body_bytes_per_second_min = rate_min.unwrap_or(limits.body_bytes_per_second_min);
         limits.content_bytes_max = self.content_bytes_max.or(limits.content_bytes_max);
         limits.followers_per_client = self.followers_per_client.or(limits.followers_per_client);
-        limits
+        limits.check().map_err(|error| Failure::usage(in_flags(&error.to_string())))?;
+        Ok(limits)
+    }
+}
+
+/// What is said of a limit, of the flag that sets it: they have the same name, but for how words are joined.
+fn in_flags(said: &str) -> String {
+    match said.strip_prefix("limit ").and_then(|said| said.split_once(' ')) {
+        Some((name, what)) => format!("--{} {what}", name.replace('_', "-")),
+        None => said.to_owned(),
     }
 }
 
@@ -286,6 +347,21 @@ fn log(format: LogFormat, colour: ColourChoice) -> Result<()> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_limit_is_named_as_its_flag() {
+        assert_eq!(in_flags("limit header_bytes_max is 0: from 1 to 2"), "--header-bytes-max is 0: from 1 to 2");
+        assert_eq!(in_flags("a limit is odd"), "a limit is odd");
+    }
+
+    #[tokio::test]
+    async fn only_what_comes_after_the_first_signal_is_the_second() {
+        let (stop, again) = twice(std::future::ready(()));
+        let mut again = Box::pin(again);
+        assert!(again.as_mut().now_or_never().is_none(), "it was not asked to stop yet");
+        stop.await;
+        assert!(again.now_or_never().is_none(), "it was asked once");
+    }
 
     #[test]
     fn a_frame_is_a_short_line_for_a_person() {

@@ -43,10 +43,13 @@ pub(crate) async fn run(args: Top, common: &Common) -> Result<()> {
     let address = client.endpoint().to_string();
     let clock = Clock { start: Instant::now() };
     let mut model = Model::new(clock.now_ms());
-    // Before the screen is taken, so that what is wrong is said on a line.
+    // Before the screen is taken, so that what is wrong is said on a line; and before topics are listed, so that
+    // nothing comes between the two.
+    let mut frames = client.read(ReadOptions::new_only());
+    frames.connect().await.map_err(|error| Failure::of_call(&error))?;
+    let mut frames = frames.ready_chunks(FRAMES_AT_ONCE);
     list(&client, &mut model, &clock).await?;
     let mut leave = std::pin::pin!(signals::leave().map_err(|error| Failure::io("waiting for signals", &error))?);
-    let mut frames = client.read(ReadOptions::new_only()).ready_chunks(FRAMES_AT_ONCE);
     let (_looking, mut health) = look(client);
 
     let mut screen = Screen::take()?;

@@ -20,7 +20,7 @@ fn replacement(c: char) -> char {
 
 /// Neither a control character (escape sequences begin with one, C1 has its own) nor one that turns
 /// the direction of what follows, ends a line, or cannot be seen.
-fn is_harmless(c: char) -> bool {
+pub(super) fn is_harmless(c: char) -> bool {
     let invisible = matches!(
         c,
         '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}'

@@ -1,13 +1,16 @@
-//! What a person sees: only where standard output is a terminal, and the bytes of the server were not
+//! What a person sees. Most of it only where standard output is a terminal, and the bytes of the server were not
 //! asked for.
 
 pub(crate) mod clean;
 pub(crate) mod colour;
+pub(crate) mod conceal;
+pub(crate) mod escaped;
 pub(crate) mod frames;
 mod preview;
 pub(crate) mod progress;
 pub(crate) mod table;
 pub(crate) mod time;
+pub(crate) mod usage;
 
 use std::io::IsTerminal as _;
 

@@ -1,8 +1,14 @@
 //! Progress of work that takes seconds: on standard error, and only where that is a terminal.
 
+use futures::TryStreamExt as _;
 use indicatif::{ProgressBar, ProgressStyle};
+use xs::Content;
 
 use crate::failure::{Failure, Result};
+use crate::units;
+
+/// Bytes of content from which on its progress is shown: what has fewer is through before anybody waits for it.
+const SHOWN_FROM_BYTES: u64 = 1024 * 1024;
 
 /// A bar of this length, with words beside it.
 pub(crate) fn bar(length: u64) -> Result<ProgressBar> {
@@ -12,6 +18,41 @@ pub(crate) fn bar(length: u64) -> Result<ProgressBar> {
 /// Words, for work whose end is not known.
 pub(crate) fn words() -> Result<ProgressBar> {
     styled(ProgressBar::no_length(), "{spinner} {msg}  {elapsed}")
+}
+
+/// This content, with words about how much of it is sent. Not for what is typed: they would be in the way.
+pub(crate) fn sent(content: Content) -> Result<Content> {
+    let mut passing = Passing::new("sent")?;
+    Ok(Content::stream(content.into_chunks().inspect_ok(move |chunk| passing.add(chunk.len()))))
+}
+
+/// Content that passes by. Its words go when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Passing {
+    done_what: &'static str,
+    bytes: u64,
+    bar: ProgressBar,
+}
+
+impl Passing {
+    /// Nothing is drawn yet.
+    pub(crate) fn new(done_what: &'static str) -> Result<Self> {
+        Ok(Self { done_what, bytes: 0, bar: words()? })
+    }
+
+    /// So many bytes more have passed.
+    pub(crate) fn add(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+        if self.bytes >= SHOWN_FROM_BYTES {
+            self.bar.set_message(format!("{} {}", units::size(self.bytes), self.done_what));
+        }
+    }
+}
+
+impl Drop for Passing {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
 }
 
 fn styled(bar: ProgressBar, template: &str) -> Result<ProgressBar> {

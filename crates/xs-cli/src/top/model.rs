@@ -178,10 +178,15 @@ impl Model {
         (rate(Window::SECOND), rate(Window::TEN_SECONDS))
     }
 
-    /// The topics that the filter leaves, in order.
+    /// The topics that the filter leaves.
+    fn chosen(&self) -> impl Iterator<Item = (&Topic, &Entry)> {
+        self.topics.iter().filter(move |(topic, _)| topic.as_str().contains(&self.filter))
+    }
+
+    /// The same, in order.
     pub(crate) fn rows(&self, now_ms: u64) -> Vec<Row> {
-        let chosen = self.topics.iter().filter(|(topic, _)| topic.as_str().contains(&self.filter));
-        let mut rows: Vec<Row> = chosen
+        let mut rows: Vec<Row> = self
+            .chosen()
             .map(|(topic, entry)| {
                 let rate = |window| entry.counts.rate(now_ms, window, self.started_ms);
                 let (second, ten_seconds) = (rate(Window::SECOND), rate(Window::TEN_SECONDS));
@@ -249,7 +254,7 @@ impl Model {
 
     fn scroll(&mut self, key: Key, height: usize) {
         // Rows may have gone since: what is beyond the end counts from there.
-        let last = self.topics.len().saturating_sub(height);
+        let last = self.chosen().count().saturating_sub(height);
         let first = self.first.min(last);
         self.first = match key {
             Key::Up | Key::Char('k') => first.saturating_sub(1),
@@ -384,6 +389,23 @@ pub(super) mod tests {
         }
         model.press(Key::End, 10);
         assert_eq!(model.first_of(5, 10), 0, "a filter left fewer");
+    }
+
+    #[test]
+    fn rows_are_scrolled_within_what_the_filter_leaves() {
+        let mut model = Model::new(0);
+        for n in 0..100 {
+            model.known(topic(&format!("t{n}")), id(n), 0);
+        }
+        // t1 and t10 to t19.
+        press(&mut model, "/t1");
+        model.press(Key::Enter, 5);
+        let rows = names(&model, 0).len();
+        assert_eq!(rows, 11);
+        for (key, first) in [(Key::End, 6), (Key::Up, 5), (Key::PageDown, 6), (Key::Down, 6), (Key::PageUp, 1)] {
+            model.press(key, 5);
+            assert_eq!(model.first_of(rows, 5), first, "{key:?}");
+        }
     }
 
     #[test]

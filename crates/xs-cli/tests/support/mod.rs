@@ -79,6 +79,14 @@ pub(crate) fn fails_in(environment: &[(&str, &str)], args: &[&str], input: &[u8]
     text
 }
 
+/// What a command says whose words make no sense, with exit code 2.
+pub(crate) fn misused(args: &[&str]) -> String {
+    let output = run(args, b"");
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{args:?}: {text}");
+    text
+}
+
 pub(crate) fn json(text: &str) -> serde_json::Value {
     serde_json::from_str(text.trim()).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
@@ -107,6 +115,10 @@ impl Server {
     pub(crate) fn start_in(path: &Path, args: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut serve = xs();
         serve.arg("serve").arg(path).args(args).envs(environment.iter().copied());
+        if !args.contains(&"--grace") {
+            // What is slow is not cut off when it stops.
+            serve.args(["--grace", "1h"]);
+        }
         let child = serve.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut server = Self { child, path: path.to_owned() };
         // Read to its end in the background, so that the server never waits for its log.

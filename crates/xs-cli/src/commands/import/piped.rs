@@ -13,30 +13,40 @@ use indicatif::{HumanCount, ProgressBar};
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
 use xs::{Content, Error, ErrorKind};
-use xs_client::{Client, Request, Response};
+use xs_client::{Address, Client, Request, Response};
 use xs_wire::paths;
 
 use super::chunks;
 use super::requests::{Bounds, Lines};
 use crate::args::{Common, Target};
 use crate::failure::{Failure, Result};
-use crate::terminal::{self, progress};
+use crate::terminal::{self, escaped::Escaped, progress};
 use crate::{connect, lines, output, units};
 
 pub(super) async fn import(target: &Target, common: &Common) -> Result<()> {
     let client = connect::client(target, common)?;
-    // Where frames are typed, or printed, a bar would be in the way.
-    let (mut answers, bar) = match io::stdin().is_terminal() || !terminal::person_reads(common) {
-        true => (Answers::Printed(Printer { out: tokio::io::stdout(), is_read: true }), ProgressBar::hidden()),
-        false => (Answers::Counted(0), progress::words()?),
+    // One word is where to import to, unless it is an export. Where nothing is, it may have been meant as either.
+    if let Address::Path(path) = client.endpoint().address()
+        && !path.exists()
+    {
+        let path = path.display();
+        return Err(Failure::new(format!("nothing is at {path}: neither a store to import into, nor an export")));
+    }
+    let is_typed = io::stdin().is_terminal();
+    let is_printed = is_typed || !terminal::person_reads(common);
+    let mut answers = match is_printed {
+        true => Answers::Printed(Printer::new()),
+        false => Answers::Counted(0),
+    };
+    // Where frames are typed, or printed on a terminal, it would be in the way.
+    let bar = match is_typed || is_printed && terminal::is_terminal() {
+        true => ProgressBar::hidden(),
+        false => progress::words()?,
     };
     let mut lines = Lines::new(chunks(tokio::io::stdin()), Bounds::PIPE);
     let sent = send_all(&client, &mut lines, &mut answers, &bar).await;
     bar.finish_and_clear();
-    let is_shown = sent.map_err(|failure| match lines.place() {
-        Some(place) => failure.context(place),
-        None => failure,
-    })?;
+    let is_shown = sent.map_err(|error| lines.failure(&error))?;
     if !is_shown {
         return Err(Failure::new("all is imported, but not all of it was shown"));
     }
@@ -47,12 +57,12 @@ pub(super) async fn import(target: &Target, common: &Common) -> Result<()> {
 }
 
 /// Sends all there is, and says whether all answers could be shown: the frames are stored all the same.
-async fn send_all(client: &Client, lines: &mut Lines, answers: &mut Answers, bar: &ProgressBar) -> Result<bool> {
+async fn send_all(client: &Client, lines: &mut Lines, answers: &mut Answers, bar: &ProgressBar) -> xs::Result<bool> {
     // A wrong address or token is told now, and not when a frame comes.
-    client.version().await.map_err(|error| Failure::of_call(&error))?;
+    client.version().await?;
     let mut is_shown = true;
-    while lines.begin().await.map_err(|error| Failure::of_call(&error))? {
-        let response = send(client, lines, bar).await.map_err(|error| Failure::of_call(&error))?;
+    while lines.begin().await? {
+        let response = send(client, lines, bar).await?;
         if let Err(failure) = answers.take(response).await {
             // Now: there may be no end at which it could be told.
             bar.suspend(|| failure.report());
@@ -122,14 +132,20 @@ impl Answers {
 /// Prints for as long as somebody reads it. Frames are imported all the same.
 struct Printer {
     out: tokio::io::Stdout,
+    escaped: Escaped,
     is_read: bool,
 }
 
 impl Printer {
+    fn new() -> Self {
+        Self { out: tokio::io::stdout(), escaped: Escaped::for_stdout(), is_read: true }
+    }
+
     async fn print(&mut self, response: Response) -> Result<()> {
         let mut last = b'\n';
         let mut chunks = response.body;
         while let Some(chunk) = chunks.next().await.transpose().map_err(|error| output::broken_off(&error))? {
+            let chunk = self.escaped.pass(chunk);
             self.write(&chunk).await?;
             last = chunk.last().copied().unwrap_or(last);
         }

@@ -9,6 +9,8 @@ use tokio::time::{Instant, timeout_at};
 use xs::{Error, Frame, Ttl};
 use xs_wire::{FRAME_LINE_BYTES_MAX, LineSplitter};
 
+use crate::failure::Failure;
+
 /// Bytes of lines after which what is ready of them is sent.
 const CHUNK_BYTES: usize = 64 * 1024;
 /// What every ephemeral frame holds, and few others.
@@ -130,13 +132,26 @@ impl Lines {
         }
     }
 
-    /// What a failure is preceded by: how far those before it have come.
-    pub(super) fn place(&self) -> Option<String> {
-        match (self.before, self.begun) {
-            (0, _) => None,
-            (before, 1) => Some(format!("after line {before}")),
-            (before, _) => Some(format!("all is imported up to line {before}; after it")),
-        }
+    /// What is told of the error that ends it: which line of the input it is about, where that is known, and how
+    /// far the input is imported.
+    pub(super) fn failure(&self, error: &Error) -> Failure {
+        let Some((line, why)) = named_line(error) else {
+            let failure = Failure::of_call(error);
+            return match (self.before, self.begun) {
+                (0, _) => failure,
+                (before, 1) => failure.context(format_args!("after line {before}")),
+                (before, _) => failure.context(format_args!("all is imported up to line {before}; after it")),
+            };
+        };
+        let of_input = self.before.saturating_add(line);
+        let refused = format!("line {of_input}: {why}");
+        let told = match (self.begun, line) {
+            // Nothing but blank lines came before it.
+            (1, 1) => refused,
+            // A server stores what comes before the line that it refuses.
+            _ => format!("all is imported up to line {}; {refused}", of_input.saturating_sub(1)),
+        };
+        Failure::of_call(&Error::new(error.kind(), told))
     }
 
     /// The next line, if it is there.
@@ -144,7 +159,7 @@ impl Lines {
         if let Some(first) = self.first.take() {
             return Ok(Some(first));
         }
-        // Where it is told, what came before it is imported: it is the first line after that.
+        // Where it is told, what came before it is imported: it is the first line of what would be sent next.
         let line = self.splitter.next_line().map_err(|error| error.context("line 1"))?;
         Ok(match line {
             None if !self.is_open && !self.splitter.is_empty() => Some(self.splitter.take_rest()),
@@ -173,6 +188,20 @@ impl Lines {
         self.is_open = chunk.is_some();
         Ok(chunk)
     }
+}
+
+/// Which line of its request an error is about, and what is wrong with that, in the server's own words: `line 3: not
+/// a frame`.
+fn named_line(error: &Error) -> Option<(u64, String)> {
+    // What has a cause is told by this end, or by something in between.
+    if std::error::Error::source(error).is_some() {
+        return None;
+    }
+    let message = error.to_string();
+    let (number, why) = message.strip_prefix("line ")?.split_once(": ")?;
+    let is_plain = number.bytes().all(|byte| byte.is_ascii_digit());
+    let line = number.parse::<u64>().ok().filter(|line| is_plain && *line > 0)?;
+    Some((line, why.to_owned()))
 }
 
 /// Whether a line is blank, or an ephemeral frame: a follower is given some, and no store holds any.
@@ -220,6 +249,10 @@ mod tests {
             body.extend_from_slice(&chunk);
         }
         Some(String::from_utf8(body).unwrap())
+    }
+
+    fn told(lines: &Lines, error: &Error) -> String {
+        format!("{:?}", lines.failure(error))
     }
 
     async fn bodies(text: &str, bytes: usize) -> Vec<String> {
@@ -309,18 +342,48 @@ mod tests {
     async fn what_is_wrong_is_named_with_how_far_it_has_come() {
         let text: String = (0..4).map(|n| frame(n) + "\n").collect();
         let mut lines = Lines::new(pieces(&format!("{text}{}", "x".repeat(FRAME_LINE_BYTES_MAX + 1)), 10_000), THREE);
-        assert_eq!(lines.place(), None);
+        let lost = Error::new(ErrorKind::Unavailable, "no answer").with_source("it is away");
+        assert!(told(&lines, &lost).contains("\"no answer\""));
         next(&mut lines).await.unwrap();
         // What is good before it is imported.
         assert_eq!(next(&mut lines).await.unwrap(), frame(3) + "\n");
         let error = lines.begin().await.unwrap_err();
-        assert!(error.to_string().starts_with("line 1: a line holds at most"), "{error}");
-        assert_eq!(lines.place().unwrap(), "all is imported up to line 4; after it");
+        let expected = "\"all is imported up to line 4; line 5: a line holds at most";
+        assert!(told(&lines, &error).contains(expected), "{}", told(&lines, &error));
 
         let broken =
             stream::iter([Ok(Bytes::from("\n\n")), Err(Error::new(ErrorKind::InvalidInput, "the disk is on fire"))]);
         let mut lines = Lines::new(broken, THREE);
-        assert!(lines.begin().await.unwrap_err().to_string().contains("on fire"));
-        assert_eq!(lines.place().unwrap(), "after line 2");
+        let error = lines.begin().await.unwrap_err();
+        assert!(told(&lines, &error).contains("\"after line 2: the disk is on fire"));
+    }
+
+    #[tokio::test]
+    async fn a_line_that_is_refused_is_named_as_the_input_counts() {
+        let refusal = |line: &str| Error::new(ErrorKind::InvalidInput, format!("{line}not a frame"));
+        let text: String = (0..6).map(|n| frame(n) + "\n").collect();
+        let mut lines = Lines::new(pieces(&format!("\n{text}"), 100), THREE);
+        next(&mut lines).await.unwrap();
+        // Nothing came before the first.
+        for (line, expected) in [
+            ("line 1: ", "\"line 2: not a frame (InvalidInput)\""),
+            ("line 2: ", "\"all is imported up to line 2; line 3: not a frame (InvalidInput)\""),
+        ] {
+            assert!(told(&lines, &refusal(line)).contains(expected), "{line}");
+        }
+        next(&mut lines).await.unwrap();
+        for (line, expected) in [
+            ("line 1: ", "\"all is imported up to line 4; line 5: not a frame (InvalidInput)\""),
+            ("line 3: ", "\"all is imported up to line 6; line 7: not a frame (InvalidInput)\""),
+        ] {
+            assert!(told(&lines, &refusal(line)).contains(expected), "{line}");
+        }
+        // What names no line says nothing of how far the request has come.
+        let others = ["", "line 0: ", "line +1: ", "line : ", "line 1 is ", "line 99999999999999999999: "];
+        for error in others.map(refusal).into_iter().chain([refusal("line 1: ").with_source("of something in between")])
+        {
+            let expected = format!("\"all is imported up to line 4; after it: {error}");
+            assert!(told(&lines, &error).contains(&expected), "{}", told(&lines, &error));
+        }
     }
 }

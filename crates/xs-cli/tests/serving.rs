@@ -1,0 +1,88 @@
+//! Starting and stopping a server: what is refused before there is a store, and who does not want to wait.
+#![cfg(all(unix, feature = "fjall", feature = "cas-fs"))]
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test")]
+
+mod support;
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::process::Stdio;
+
+use support::{PATIENCE, Server, lines, misused, ok, wait_until, xs};
+
+#[test]
+fn flags_that_make_no_sense_make_no_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = dir.path().join("store");
+    let addr = store.to_str().unwrap();
+    for (flag, value) in [
+        ("--expose", "0.0.0.0:0"),
+        ("--expose", "[::]:0"),
+        ("--expose", "tls://127.0.0.1:0"),
+        ("--connections-max", "0"),
+        ("--header-bytes-max", "0"),
+        ("--body-timeout", "0"),
+        ("--index", "rebd"),
+    ] {
+        let said = misused(&["serve", addr, flag, value]);
+        assert!(said.contains(flag), "{flag} {value}: {said}");
+        assert!(!store.exists(), "{flag} {value}: a store was made");
+    }
+    for (flag, value) in [("--connections-max", "0"), ("--header-bytes-max", "0"), ("--expose", "0.0.0.0:0")] {
+        let said = misused(&["serve", addr, flag, value]);
+        assert!(said.starts_with(&format!("xs: {flag} ")) && said.lines().count() == 1, "{said}");
+    }
+}
+
+fn connect(server: &Server, request: &str) -> UnixStream {
+    let mut socket = UnixStream::connect(server.socket()).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.write_all(request.as_bytes()).unwrap();
+    socket
+}
+
+fn read_until(socket: &mut UnixStream, text: &str) {
+    let mut seen = String::new();
+    while !seen.contains(text) {
+        let mut some = [0; 512];
+        let length = socket.read(&mut some).unwrap();
+        assert!(length > 0, "it ended: {seen}");
+        seen.push_str(std::str::from_utf8(&some[..length]).unwrap());
+    }
+}
+
+#[test]
+fn a_server_that_is_told_twice_to_stop_waits_for_nobody() {
+    ["TERM", "INT"].into_iter().for_each(a_server_is_told_twice_by);
+}
+
+fn a_server_is_told_twice_by(signal: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let mut serve = xs();
+    serve.arg("serve").arg(&path).args(["--grace", "1h", "--body-timeout", "1h", "--log-format", "json"]);
+    let child = serve.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut server = Server { child, path: path.clone() };
+    wait_until("the server answers", || UnixStream::connect(path.join("sock")).is_ok());
+    let mut follower = connect(&server, "GET /?follow HTTP/1.1\r\nHost: x\r\n\r\n");
+    read_until(&mut follower, "xs.threshold");
+    // Its body does not come, and would be waited for.
+    let mut slow =
+        connect(&server, "POST /append/slow HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n");
+    read_until(&mut slow, "\r\n\r\n");
+    server.signal("TERM");
+    read_until(&mut follower, "xs.stopping");
+    assert!(server.child.try_wait().unwrap().is_none(), "it did not wait for what is under way");
+    server.signal(signal);
+    let code = server.child.wait().unwrap().code();
+    let mut said = String::new();
+    server.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(code, Some(1), "{said}");
+    let own: Vec<&str> = said.lines().filter(|line| !line.starts_with('{')).collect();
+    assert!(own.len() == 1 && own[0].starts_with("xs: told to stop twice"), "{said}");
+    assert!(!server.socket().exists());
+    // The store was closed, and lacks nothing that was acknowledged.
+    let server = Server::start(&path);
+    let topics: Vec<_> = lines(&ok(&["cat", server.addr()], b"")).iter().map(|f| f["topic"].clone()).collect();
+    assert_eq!(topics, ["xs.start", "xs.stopping", "xs.start"]);
+}
