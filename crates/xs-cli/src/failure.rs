@@ -105,8 +105,15 @@ fn is_for_now(error: &xs::Error) -> bool {
 /// prompt names the flags and variables of this command.
 fn in_words_of_the_command(error: &xs::Error) -> String {
     let said = error.to_string();
-    if BareStatus::of(error).is_some_and(|BareStatus(status)| is_strange(status)) {
-        return format!("{said}: it does not seem to be a server of xs");
+    match BareStatus::of(error) {
+        // cross.stream says no more of what it does not have.
+        Some(BareStatus(StatusCode::NOT_FOUND)) => {
+            return format!("{said}: what was asked for is not there, or it is no server of xs");
+        }
+        Some(BareStatus(status)) if is_strange(status) => {
+            return format!("{said}: it does not seem to be a server of xs");
+        }
+        _ => {}
     }
     if said.starts_with("a token is needed") {
         return "a token is needed: set XS_TOKEN, or give an address such as http://xs:TOKEN@host:port".to_owned();
@@ -117,9 +124,9 @@ fn in_words_of_the_command(error: &xs::Error) -> String {
     said.replace("GET /healthz says why", "xs health says why")
 }
 
-/// Whether a status that comes in no words of xs is of a server that knows neither its routes nor its methods.
+/// Whether a status that comes in no words of xs is of a server that does not know its methods.
 fn is_strange(status: StatusCode) -> bool {
-    let unknown = [StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED, StatusCode::NOT_IMPLEMENTED];
+    let unknown = [StatusCode::METHOD_NOT_ALLOWED, StatusCode::NOT_IMPLEMENTED];
     status.is_redirection() || unknown.contains(&status)
 }
 
@@ -159,13 +166,23 @@ mod tests {
 
     #[test]
     fn a_status_that_no_server_of_xs_gives_without_words_is_told_from_others() {
-        for (status, is_strange) in
-            [(404, true), (405, true), (501, true), (302, true), (500, false), (502, false), (503, false), (401, false)]
-        {
+        for (status, is_strange) in [
+            (404, false),
+            (405, true),
+            (501, true),
+            (302, true),
+            (500, false),
+            (502, false),
+            (503, false),
+            (401, false),
+        ] {
             let error = xs_wire::error_of(StatusCode::from_u16(status).unwrap(), b"<html>no such page</html>");
             let failure = Failure::of_call(&error);
             assert_eq!(failure.message.contains("does not seem to be a server of xs"), is_strange, "{status}");
         }
+        // cross.stream has no words for what it does not have.
+        let error = xs_wire::error_of(StatusCode::NOT_FOUND, b"");
+        assert!(Failure::of_call(&error).message.contains("is not there, or it is no server of xs"));
         // Those with words are.
         let error = xs_wire::error_of(StatusCode::NOT_FOUND, br#"{"error":{"kind":"NotFound","message":"no frame"}}"#);
         assert_eq!(Failure::of_call(&error).message, "no frame (NotFound)");

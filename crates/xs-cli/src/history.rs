@@ -44,6 +44,10 @@ impl History {
             let failure = match lines.next().await {
                 // A line that is no frame may be the half of one.
                 Some(line) => match line.map_err(Failure::from).and_then(with_frame) {
+                    Ok((_, frame)) if Some(frame.id) <= self.after => Some(Failure::new(format!(
+                        "frame {} came again: what answers does not go on after it",
+                        frame.id
+                    ))),
                     Ok((line, frame)) => {
                         self.after = Some(frame.id);
                         (self.has_moved, self.empty) = (true, 0);

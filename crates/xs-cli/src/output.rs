@@ -11,7 +11,9 @@ use crate::args::{Common, Target};
 use crate::connect;
 use crate::failure::{Failure, Result};
 use crate::signals;
-use crate::terminal::{self, escaped::Escaped, progress::Passing};
+use crate::terminal;
+use crate::terminal::escaped::Escaped;
+use crate::terminal::progress::{self, Passing};
 
 /// What a body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +87,7 @@ pub(crate) async fn pipe(response: Response, body: Body) -> Result<()> {
     let mut last = b'\n';
     let mut guard = (body == Body::Content && terminal::is_terminal()).then(Guard::default);
     let mut escaped = Escaped::for_stdout();
-    let mut passing = match body == Body::Content && !terminal::is_terminal() {
+    let mut passing = match body == Body::Content && !terminal::is_terminal() && progress::is_file(std::io::stdout()) {
         true => Some(Passing::new("written")?),
         false => None,
     };

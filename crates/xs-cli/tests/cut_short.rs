@@ -95,3 +95,14 @@ fn an_answer_that_always_ends_early_is_no_export() {
         assert!(!dump.join("frames.jsonl").exists(), "it looks finished");
     }
 }
+
+#[test]
+fn what_begins_again_each_time_is_no_export() {
+    let dir = tempfile::tempdir().unwrap();
+    let addr = fake(|request| match first(request) {
+        Some(_) => lines((0..FRAMES).take(2)),
+        None => line(FRAMES - 1),
+    });
+    let said = fails(&["export", &addr, text(&dir.path().join("dump"))], b"");
+    assert!(said.contains(&id(0)) && said.contains("came again"), "{said}");
+}

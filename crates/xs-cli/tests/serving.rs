@@ -6,7 +6,7 @@ mod support;
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use support::{PATIENCE, Server, lines, misused, ok, wait_until, xs};
 
@@ -73,7 +73,14 @@ fn a_server_is_told_twice_by(signal: &str) {
     server.signal("TERM");
     read_until(&mut follower, "xs.stopping");
     assert!(server.child.try_wait().unwrap().is_none(), "it did not wait for what is under way");
-    server.signal(signal);
+    // What comes soon after the first is the first.
+    wait_until("it ends", || {
+        let ended = server.child.try_wait().unwrap();
+        if ended.is_none() {
+            server.signal(signal);
+        }
+        ended.is_some()
+    });
     let code = server.child.wait().unwrap().code();
     let mut said = String::new();
     server.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
@@ -85,4 +92,22 @@ fn a_server_is_told_twice_by(signal: &str) {
     let server = Server::start(&path);
     let topics: Vec<_> = lines(&ok(&["cat", server.addr()], b"")).iter().map(|f| f["topic"].clone()).collect();
     assert_eq!(topics, ["xs.start", "xs.stopping", "xs.start"]);
+}
+
+#[test]
+fn a_stop_that_comes_from_two_sides_is_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    for _ in 0..5 {
+        let mut server = Server::start(&path);
+        let mut follower = connect(&server, "GET /?follow&new HTTP/1.1\r\nHost: x\r\n\r\n");
+        read_until(&mut follower, "\r\n\r\n");
+        // From the terminal, and from the script that runs it.
+        let id = server.child.id();
+        Command::new("sh").args(["-c", &format!("kill -INT {id}; kill -TERM {id}")]).status().unwrap();
+        let mut rest = String::new();
+        follower.read_to_string(&mut rest).unwrap();
+        assert!(rest.contains("xs.stopping") && rest.ends_with("0\r\n\r\n"), "it was cut off: {rest}");
+        assert_eq!(server.child.wait().unwrap().code(), Some(0));
+    }
 }

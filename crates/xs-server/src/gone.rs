@@ -40,6 +40,8 @@ struct Flags {
 impl Gone {
     /// Has the connection look out, until what is returned is dropped.
     pub(crate) fn ask(&self) -> Asked {
+        // What ended the follower before is not of this one, unless it is found again.
+        self.0.is_gone.store(false, Ordering::Relaxed);
         self.0.is_asked.store(true, Ordering::Relaxed);
         Asked(self.clone())
     }
@@ -115,8 +117,6 @@ impl AsyncRead for Attended {
             if this.ahead.is_empty() {
                 // Its memory goes with it.
                 this.ahead = BytesMut::new();
-                // The follower that ended because of it was answered; the next one may stay.
-                this.gone.0.is_gone.store(this.is_end, Ordering::Relaxed);
             }
             return Poll::Ready(Ok(()));
         }

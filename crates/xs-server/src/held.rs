@@ -39,6 +39,12 @@ impl Share {
         true
     }
 
+    /// Holds so many instead of what it held. False where too few are left, and then it holds none.
+    pub(crate) fn hold(&mut self, bytes: usize) -> bool {
+        self.clear();
+        bytes == 0 || self.grow(bytes)
+    }
+
     /// Gives back what it holds.
     pub(crate) fn clear(&mut self) {
         self.taken = None;
@@ -59,5 +65,8 @@ mod tests {
         assert!(other.grow(7) && !one.grow(1));
         drop(other);
         assert!(one.grow(10) && !one.grow(usize::MAX));
+        assert!(one.hold(6) && one.grow(4) && one.hold(3) && !one.grow(8));
+        let mut other = held.share();
+        assert!(other.hold(7) && !one.hold(4) && other.grow(3) && one.hold(0));
     }
 }

@@ -183,6 +183,8 @@ pub(crate) const URI_BYTES_MAX: usize = 32 * 1024;
 /// of all small appends.
 pub(crate) const HEADERS_MAX: usize = 64;
 
+/// How long the head of a follower's answer waits for its first frame. Clients wait for a head for 30 s and more.
+pub(crate) const FIRST_FRAME: Duration = Duration::from_secs(5);
 /// Frames that a follower is given, while there are always more, until it looks whether the server stops.
 pub(crate) const STOP_LOOK_FRAMES: u32 = 256;
 /// What a connection adds to the time between two writes to a follower: about what a write takes, and leaves

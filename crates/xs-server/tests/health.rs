@@ -10,10 +10,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use axum::body::Body;
-use gated::Gated;
+use gated::{Gated, shut};
 use inside::{Answer, Api, ID, request};
+use tower::ServiceExt as _;
 use xs::memory::MemoryCas;
 use xs::{EventStream, Settings};
+use xs_server::{Binding, Listener, Server};
 
 /// Status and kind of an error.
 fn refused(answer: &Answer) -> (u16, String) {
@@ -80,4 +82,36 @@ async fn damage_is_answered_also_to_a_follower() {
         assert_eq!(refused(&answer), (500, "Corrupt".to_owned()), "{target}");
         assert!(!answer.refusal().contains("/home/me"), "{}", answer.refusal());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_is_not_kept_waiting_for_a_store_that_is_slow() {
+    let gate = Gated::open();
+    let stream = EventStream::open(gate.clone(), Arc::new(MemoryCas::new()), Settings::default()).await.unwrap();
+    let api = Api { router: xs_server::router(stream.clone()), stream };
+    api.post("/append/a", "").await;
+    shut(&gate.pages);
+    let request = request("GET", "/?follow&limit=1", &[], Body::empty());
+    let response = api.router.clone().oneshot(request).await.unwrap();
+    assert_eq!(response.status(), 200);
+    // It comes all the same.
+    gate.pages.add_permits(2);
+    let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    assert!(body.starts_with(b"{\"topic\":\"a\""), "{body:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_hangs_at_the_start_does_not_hold_up_the_stop() {
+    let gate = Gated::open();
+    let stream = EventStream::open(gate.clone(), Arc::new(MemoryCas::new()), Settings::default()).await.unwrap();
+    shut(&gate.commits);
+    let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap(), &Binding::default()).await.unwrap();
+    // As soon as it has begun to note its start.
+    let stop = async {
+        while gate.begun.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let error = Server::new(stream, vec![listener]).run(stop).await.unwrap_err();
+    assert!(error.to_string().contains("closing the store took longer"), "{error}");
 }

@@ -325,6 +325,11 @@ async fn what_comes_before_a_line_that_is_refused_is_imported() {
             assert_eq!(topics(&api).await.len() - before, usize::try_from(count).unwrap(), "{status}");
         }
     }
+    // A frame that cannot be stored comes first, and takes with it what was to be stored together.
+    let before = topics(&api).await.len();
+    let other = old(1).replace("old", "other");
+    let answer = api.post("/import", format!("{}\n{other}\noops\n", old(9999))).await;
+    assert!(answer.status == 409 && topics(&api).await.len() == before, "{}", answer.refusal());
 }
 
 #[tokio::test]

@@ -60,6 +60,11 @@ impl LineSplitter {
         Ok(Some(line))
     }
 
+    /// How many bytes are left of what was taken.
+    pub fn len(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// Whether nothing is left of what was taken.
     pub fn is_empty(&self) -> bool {
         self.buffer.is_empty()

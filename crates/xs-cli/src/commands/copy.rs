@@ -6,6 +6,7 @@ use clap::Args;
 use indicatif::HumanCount;
 use xs::{Create, OpenOptions, Progress};
 
+use super::serve::INDEXES;
 use crate::args::Common;
 use crate::failure::Result;
 use crate::terminal::{self, progress};
@@ -18,7 +19,7 @@ pub(crate) struct Copy {
     /// The directory of the copy: empty, missing, or one where this copy was cut short
     to: PathBuf,
     /// The index of the copy [default: fjall]
-    #[arg(long, value_parser = ["fjall", "redb", "sqlite"])]
+    #[arg(long, value_parser = INDEXES)]
     index: Option<String>,
     /// The content store of the copy: fs, or a URL such as s3://bucket/prefix [default: fs]
     #[arg(long, value_name = "fs|URL")]

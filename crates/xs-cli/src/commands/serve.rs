@@ -104,9 +104,11 @@ enum LogFormat {
 }
 
 /// The indexes that there are, also where a build has not all of them: it says then what it takes to have one.
-const INDEXES: [&str; 3] = ["fjall", "redb", "sqlite"];
+pub(super) const INDEXES: [&str; 3] = ["fjall", "redb", "sqlite"];
 /// How long the last lines may take to be printed.
 const PRINTING: Duration = Duration::from_millis(500);
+/// Signals within this time are one: a terminal tells each program on it to stop, and those tell each other.
+const ONE_SIGNAL: Duration = Duration::from_secs(1);
 /// How long the store may take to close where nobody wants to wait. What was acknowledged is stored without it.
 const CLOSING: Duration = Duration::from_secs(2);
 
@@ -180,15 +182,18 @@ fn twice(stop: impl Future<Output = ()>) -> (impl Future<Output = ()>, impl Futu
     let (asked, first) = oneshot::channel();
     let stop = async move {
         stop.await;
-        // From now on: the signal that has just come is not another one.
-        let _ = asked.send(signals::stop());
+        let _ = asked.send(());
     };
     let again = async move {
-        match first.await {
-            Ok(Ok(second)) => second.await,
-            // It stops when the grace period is over.
-            _ => std::future::pending().await,
+        if first.await.is_ok() {
+            tokio::time::sleep(ONE_SIGNAL).await;
+            // Of those that come from now on.
+            if let Ok(second) = signals::stop() {
+                return second.await;
+            }
         }
+        // It stops when the grace period is over.
+        std::future::pending().await
     };
     (stop, again)
 }

@@ -15,6 +15,8 @@ fn concealed(word: &str) -> Option<String> {
     let (before, _) = word.rsplit_once('@')?;
     let start = match before.split_once("://") {
         Some((scheme, _)) => scheme.len() + "://".len(),
+        // A path may hold both.
+        None if before.trim_start_matches(['\'', '"', '`', '(']).starts_with(['.', '/']) => return None,
         None => before.split_once(':')?.0.len() + ":".len(),
     };
     match before.ends_with(EXAMPLE) {
@@ -43,9 +45,13 @@ mod tests {
 
     #[test]
     fn everything_else_is_said() {
-        for text in
-            ["", "a topic is a.b: not a@b", "https://host:1/ at a@b:c", "as in http://xs:TOKEN@host:port", " \t\n"]
-        {
+        for text in [
+            "",
+            "a topic is a.b: not a@b",
+            "https://host:1/ at a@b:c",
+            "as in http://xs:TOKEN@host:port",
+            "./a:b@c \"/a:b@c/d\" \t\n",
+        ] {
             assert_eq!(conceal(text), text);
         }
     }

@@ -20,8 +20,25 @@ pub(crate) fn words() -> Result<ProgressBar> {
     styled(ProgressBar::no_length(), "{spinner} {msg}  {elapsed}")
 }
 
-/// This content, with words about how much of it is sent. Not for what is typed: they would be in the way.
+/// Whether one of the standard streams is a file, or nothing: at the other end of a pipe is another program, which may
+/// draw on the same terminal.
+#[cfg(unix)]
+pub(crate) fn is_file(stream: impl std::os::fd::AsFd) -> bool {
+    use rustix::fs::FileType;
+    let kind = rustix::fs::fstat(stream).map(|stat| FileType::from_raw_mode(stat.st_mode));
+    matches!(kind, Ok(FileType::RegularFile | FileType::CharacterDevice))
+}
+
+#[cfg(not(unix))]
+pub(crate) fn is_file<S: std::io::IsTerminal>(_: S) -> bool {
+    true
+}
+
+/// Content from standard input, with words about how much of it is sent where it is a file.
 pub(crate) fn sent(content: Content) -> Result<Content> {
+    if !is_file(std::io::stdin()) {
+        return Ok(content);
+    }
     let mut passing = Passing::new("sent")?;
     Ok(Content::stream(content.into_chunks().inspect_ok(move |chunk| passing.add(chunk.len()))))
 }

@@ -176,6 +176,7 @@ impl Server {
     /// The same, by a signal of this name.
     pub(crate) fn stop(mut self, signal: &str) -> std::process::ExitStatus {
         self.signal(signal);
+        wait_until("the server ends", || self.child.try_wait().unwrap().is_some());
         self.child.wait().unwrap()
     }
 

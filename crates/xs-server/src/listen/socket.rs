@@ -53,13 +53,15 @@ pub(super) fn bind(path: &Path) -> Result<(UnixListener, Socket)> {
         Err(error) => return Err(doing(error)),
     }
     // Little longer than the path itself, so that it is not what makes it too long. Removed when it is dropped.
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let private = tempfile::Builder::new()
         .prefix(".")
         .rand_bytes(3)
         .permissions(Permissions::from_mode(0o700))
-        .tempdir_in(path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+        .tempdir_in(parent)
         .map_err(doing)?;
-    let inside = private.path().join("s");
+    // Its own path is absolute, and who goes there may do so because that is too long.
+    let inside = path.with_file_name(private.path().file_name().unwrap_or_default()).join("s");
     let bound = UnixListener::bind(&inside).and_then(|listener| {
         fs::set_permissions(&inside, Permissions::from_mode(0o600))?;
         let inode = fs::symlink_metadata(&inside)?.ino();

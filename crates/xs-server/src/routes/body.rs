@@ -95,6 +95,12 @@ impl std::fmt::Display for BrokenOff {
 
 impl std::error::Error for BrokenOff {}
 
+/// Other requests hold all that may be held of bodies that are not complete.
+pub(super) fn no_room() -> ApiError {
+    let message = "the bodies of other requests take all the memory there is for them; try again later";
+    ApiError::new(ErrorKind::Unavailable, message).with_status(StatusCode::SERVICE_UNAVAILABLE)
+}
+
 /// All of a body of frames, as text, of which there is only so much at a time.
 pub(super) async fn text(body: Body, held: &mut Share) -> ApiResult<String> {
     let too_large = || {
@@ -113,9 +119,7 @@ pub(super) async fn text(body: Body, held: &mut Share) -> ApiResult<String> {
             return Err(too_large());
         }
         if !held.grow(chunk.len()) {
-            let message = "the bodies of other requests take all the memory there is for them; try again later";
-            let error = ApiError::new(ErrorKind::Unavailable, message);
-            return Err(error.with_status(StatusCode::SERVICE_UNAVAILABLE));
+            return Err(no_room());
         }
         bytes.extend_from_slice(&chunk);
     }

@@ -10,7 +10,7 @@ use http::StatusCode;
 use xs::{EventStream, Frame, FrameId, Result};
 use xs_wire::{FRAME_LINE_BYTES_MAX, Framing, LineSplitter};
 
-use super::body::broken_off;
+use super::body::{broken_off, no_room};
 use super::read::response;
 use super::{App, json};
 use crate::encode::Encoder;
@@ -20,10 +20,11 @@ use crate::limits::{IMPORT_FRAMES_MAX, IMPORT_STEP_BYTES, IMPORT_STEP_FRAMES};
 use crate::openapi::{self, About, JSON, NDJSON, answer, schema};
 
 /// Stores the lines of the body in steps as they come, so that its size does not matter. What comes before
-/// a line that is refused is stored: sending all of it again does no harm.
+/// a line that is no frame is stored; a frame that cannot be takes its step with it. Sending all of it again does
+/// no harm.
 pub(super) async fn import(State(app): State<Arc<App>>, body: Body) -> ApiResult {
     let mut import = Import::new(app.stream.clone(), app.held.share());
-    let mut lines = Lines::new(body);
+    let mut lines = Lines::new(body, app.held.share());
     let taken = import.take(&mut lines).await;
     // Of a body that breaks off, nothing more is taken. Otherwise what came is stored, and that first: a frame that
     // cannot be comes before the line at which it ended.
@@ -44,7 +45,10 @@ pub(super) async fn import(State(app): State<Arc<App>>, body: Body) -> ApiResult
 pub(super) fn about_import() -> About {
     let lines = openapi::text("A StoredFrame as JSON on each line");
     About::new("import", "frames", "Store frames as they are, ids included, without showing them to live readers")
-        .more("The same frame again is no error. What comes before a line that is refused stays stored.")
+        .more(
+            "The same frame again is no error. What comes before a line that is no frame is stored; of what comes \
+             before a frame that cannot be stored, all but the last thousand are.",
+        )
         .takes(
             openapi::body("One frame, or a frame a line, at most a million", true)
                 .content(JSON, schema("StoredFrame"))
@@ -151,15 +155,18 @@ struct Lines {
     ended: bool,
     /// Its body did not come to its end.
     is_broken: bool,
+    /// What is left of a line that is not complete.
+    held: Share,
 }
 
 impl Lines {
-    fn new(body: Body) -> Self {
+    fn new(body: Body, held: Share) -> Self {
         Self {
             chunks: body.into_data_stream(),
             lines: LineSplitter::new(FRAME_LINE_BYTES_MAX),
             ended: false,
             is_broken: false,
+            held,
         }
     }
 
@@ -168,6 +175,9 @@ impl Lines {
             let line = self.lines.next_line();
             if let Some(line) = line.map_err(|error| too_large(error.into()))? {
                 return Ok(Some(line));
+            }
+            if !self.held.hold(self.lines.len()) {
+                return Err(no_room());
             }
             match self.chunk().await? {
                 Some(chunk) => self.lines.push(&chunk),
@@ -187,6 +197,9 @@ impl Lines {
             if whole.len() > FRAME_LINE_BYTES_MAX {
                 return Ok(None);
             }
+            if !self.held.hold(whole.len()) {
+                return Err(no_room());
+            }
         }
         Ok(Some(whole))
     }
@@ -205,4 +218,47 @@ impl Lines {
 
 fn too_large(error: ApiError) -> ApiError {
     error.with_status(StatusCode::PAYLOAD_TOO_LARGE)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use axum::response::IntoResponse as _;
+    use xs::Settings;
+    use xs::memory::{MemoryCas, MemoryStore};
+
+    use super::*;
+    use crate::held::Held;
+
+    fn frame(n: u128) -> String {
+        Frame::topic("a").unwrap().with_id(FrameId::from_u128(n << 32)).to_json().unwrap() + "\n"
+    }
+
+    #[tokio::test]
+    async fn what_is_held_of_imports_is_bounded_over_all_of_them() {
+        let stream = EventStream::open(Arc::new(MemoryStore::new()), Arc::new(MemoryCas::new()), Settings::default());
+        let stream = stream.await.unwrap();
+        let held = Held::new(100);
+        let mut other = held.share();
+        assert!(other.grow(100));
+        // Lines that come whole are stored, each as it comes.
+        let mut import = Import::new(stream.clone(), held.share());
+        let mut lines = Lines::new(Body::from([frame(1), frame(2)].concat()), held.share());
+        assert!(import.take(&mut lines).await.is_ok());
+        assert_eq!(stream.get(FrameId::from_u128(2 << 32)).await.unwrap().unwrap().topic.as_str(), "a");
+        // The rest of one that does not has no room, nor has a frame over several lines.
+        for (first, rest) in [("{\"topic\":", "\"a\"}\n"), ("{\n", "\"topic\":\"a\"}\n")] {
+            let body = || Body::from_stream(futures::stream::iter([first, rest].map(Ok::<_, std::io::Error>)));
+            let mut lines = Lines::new(body(), held.share());
+            let error = Import::new(stream.clone(), held.share()).take(&mut lines).await.unwrap_err();
+            assert_eq!(error.into_response().status(), StatusCode::SERVICE_UNAVAILABLE, "{first}");
+            // Once there is room, it is only no frame.
+            other.clear();
+            let mut lines = Lines::new(body(), held.share());
+            let error = Import::new(stream.clone(), held.share()).take(&mut lines).await.unwrap_err();
+            assert_eq!(error.into_response().status(), StatusCode::BAD_REQUEST, "{first}");
+            drop(lines);
+            assert!(other.grow(100), "it is not given back");
+        }
+    }
 }

@@ -16,6 +16,7 @@ use super::until::{UntilStopped, WhileWelcome};
 use crate::clients::Client;
 use crate::encode::Encoder;
 use crate::error::{ApiError, ApiResult};
+use crate::limits::FIRST_FRAME;
 use crate::openapi::{self, About, EVENTS, NDJSON, answer, schema};
 
 pub(super) async fn cat(
@@ -87,8 +88,8 @@ pub(super) fn response(
 }
 
 /// A response that follows, until the server stops, its client closes its side, or the token of that is withdrawn. Where
-/// there is history, or the seam, its head comes with the first frame, so that a failure to read them is an answer; what
-/// is new may take its time, so there the head is sent at once.
+/// there is history, or the seam, its head comes with the first frame, so that a failure to read them is an answer, unless
+/// that takes so long that its client would give up; what is new may take its time, so there the head is sent at once.
 pub(super) async fn follow(app: &App, client: &Client, options: ReadOptions, encoder: Encoder) -> ApiResult {
     let mut following = client.follow()?;
     let is_live = options.new;
@@ -96,7 +97,11 @@ pub(super) async fn follow(app: &App, client: &Client, options: ReadOptions, enc
     let frames = UntilStopped::new(app.stream.read(options), app.ending.clone(), following.asked());
     let frames = WhileWelcome::new(frames, following);
     let mut frames = Paced::new(frames, is_live, Arc::clone(&app.counters));
-    let first = if is_live { None } else { frames.try_next().await? };
+    let first = match is_live {
+        true => None,
+        // Nothing is lost when it is not waited for: the frames go on where they are.
+        false => tokio::time::timeout(FIRST_FRAME, frames.try_next()).await.ok().transpose()?.flatten(),
+    };
     Ok(response(app, futures::stream::iter(first.map(Ok)).chain(frames), encoder))
 }
 

@@ -345,15 +345,19 @@ async fn more_than_is_kept_of_what_comes_behind_a_follower_ends_it_and_is_answer
     let mut client = server.connect(SOCKET);
     send(&mut client, FOLLOW_ONE).await;
     until(&mut client, "\r\n\r\n").await;
-    send(&mut client, &version.repeat(requests)).await;
+    // At the end is another follower, which is none the worse for it. What is kept is more than hyper takes at once.
+    let behind = version.repeat(requests) + FOLLOW_ONE;
+    let (first, rest) = behind.split_at(1);
+    send(&mut client, first).await;
+    yield_now().await;
+    send(&mut client, rest).await;
     let mut seen = until(&mut client, "0\r\n\r\n").await;
     assert!(!seen.contains("\"topic\":"), "{seen}");
-    while seen.matches("\"version\":").count() < requests {
-        seen.push_str(&until(&mut client, "}").await);
+    while seen.matches("HTTP/1.1 200").count() < requests + 1 || !seen.ends_with("\r\n\r\n") {
+        seen.push_str(&until(&mut client, "\r\n").await);
     }
-    // The next one on this connection is none the worse for it.
-    send(&mut client, FOLLOW_ONE).await;
-    until(&mut client, "\r\n\r\n").await;
+    assert_eq!(seen.matches("\"version\":").count(), requests);
+    soon("the follower", || server.stream.stats().followers == 1).await;
     server.stream.append(xs::Frame::topic("a").unwrap(), ()).await.unwrap();
     let seen = until(&mut client, "0\r\n\r\n").await;
     assert!(seen.contains("\"topic\":\"a\""), "{seen}");

@@ -38,8 +38,8 @@ pub(super) async fn import(target: &Target, common: &Common) -> Result<()> {
         true => Answers::Printed(Printer::new()),
         false => Answers::Counted(0),
     };
-    // Where frames are typed, or printed on a terminal, it would be in the way.
-    let bar = match is_typed || is_printed && terminal::is_terminal() {
+    // Where frames are typed, or printed on a terminal, by whoever it is, it would be in the way.
+    let bar = match is_typed || is_printed && (terminal::is_terminal() || !progress::is_file(io::stdout())) {
         true => ProgressBar::hidden(),
         false => progress::words()?,
     };
