@@ -111,3 +111,19 @@ fn a_stop_that_comes_from_two_sides_is_one() {
         assert_eq!(server.child.wait().unwrap().code(), Some(0));
     }
 }
+
+#[test]
+fn whoever_goes_there_may_keep_a_store_however_deep() {
+    let dir = tempfile::tempdir().unwrap();
+    // Longer than the path of a socket can be.
+    let deep = dir.path().join("x".repeat(120));
+    std::fs::create_dir(&deep).unwrap();
+    let mut serve = xs();
+    let child = serve.args(["serve", "./store"]).current_dir(&deep).stdin(Stdio::null()).stdout(Stdio::null());
+    let mut server = Server { child: child.stderr(Stdio::null()).spawn().unwrap(), path: deep.join("store") };
+    wait_until("it is called from there", || {
+        assert_eq!(server.child.try_wait().unwrap(), None, "the server ended by itself");
+        xs().args(["last", "./store"]).current_dir(&deep).stderr(Stdio::null()).output().unwrap().status.success()
+    });
+    assert!(server.terminate().success());
+}

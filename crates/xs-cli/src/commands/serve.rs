@@ -1,6 +1,6 @@
 //! `xs serve`: a store, its socket, and what it is exposed at.
 
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -155,7 +155,7 @@ pub(crate) async fn run(args: Serve, common: &Common) -> Result<()> {
     };
     let printing = tokio::spawn(print_frames(stream.read(ReadOptions::new_only()), format));
     let server = Server::new(stream.clone(), listeners).limits(limits).access(security.access);
-    let (stop, again) = twice(stop);
+    let (stop, again) = twice(stop, signals::stop);
     let result = tokio::select! {
         result = server.run(stop) => result.map_err(Failure::from),
         // The server is dropped here, and its connections with it.
@@ -177,8 +177,11 @@ async fn check(exposures: &[Exposure], binding: &Binding) -> Result<()> {
     Ok(())
 }
 
-/// `stop`, and what is ready when the process is asked to stop again while it is stopping.
-fn twice(stop: impl Future<Output = ()>) -> (impl Future<Output = ()>, impl Future<Output = ()>) {
+/// `stop`, and what is ready when the process is asked to stop again, by the first of `later`, while it is stopping.
+fn twice<S: Future<Output = ()>>(
+    stop: impl Future<Output = ()>,
+    later: impl FnOnce() -> io::Result<S>,
+) -> (impl Future<Output = ()>, impl Future<Output = ()>) {
     let (asked, first) = oneshot::channel();
     let stop = async move {
         stop.await;
@@ -188,7 +191,7 @@ fn twice(stop: impl Future<Output = ()>) -> (impl Future<Output = ()>, impl Futu
         if first.await.is_ok() {
             tokio::time::sleep(ONE_SIGNAL).await;
             // Of those that come from now on.
-            if let Ok(second) = signals::stop() {
+            if let Ok(second) = later() {
                 return second.await;
             }
         }
@@ -359,13 +362,19 @@ mod tests {
         assert_eq!(in_flags("a limit is odd"), "a limit is odd");
     }
 
-    #[tokio::test]
-    async fn only_what_comes_after_the_first_signal_is_the_second() {
-        let (stop, again) = twice(std::future::ready(()));
+    #[tokio::test(start_paused = true)]
+    async fn only_what_comes_a_while_after_the_first_signal_is_the_second() {
+        let (stop, again) = twice(std::future::ready(()), || Ok(std::future::ready(())));
         let mut again = Box::pin(again);
         assert!(again.as_mut().now_or_never().is_none(), "it was not asked to stop yet");
+        let start = tokio::time::Instant::now();
         stop.await;
-        assert!(again.now_or_never().is_none(), "it was asked once");
+        again.await;
+        assert_eq!(start.elapsed().as_secs(), ONE_SIGNAL.as_secs(), "the first signal is taken for the second");
+        // Whoever has asked once waits.
+        let (stop, again) = twice(std::future::ready(()), || Ok(std::future::pending()));
+        stop.await;
+        assert!(tokio::time::timeout(ONE_SIGNAL * 1000, again).await.is_err());
     }
 
     #[test]
